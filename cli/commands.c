@@ -1,0 +1,179 @@
+/* commands.c - the table of commands and each one's table of options. */
+#include "cli/commands.h"
+
+#include <string.h>
+
+#include "cli/names.h"
+#include "cli/output.h"
+
+#define END { 0 }
+#define SWITCH(name, doc) { name, 0, CLI_SWITCH, NULL, doc, NULL, 0, 0, CLI_NOTHING, NULL, 0 }
+#define TEXT(name, value, doc) { name, 0, CLI_TEXT, value, doc, NULL, 0, 0, CLI_NOTHING, NULL, 0 }
+#define WORDS(name, words, initial, doc) \
+    { name, 0, CLI_TEXT, words, doc, initial, 0, 0, CLI_WORDS, words, 0 }
+#define FILES(name, doc) { name, 0, CLI_TEXT, "FILE", doc, NULL, 0, 0, CLI_FILES, NULL, 0 }
+#define COUNT(name, value, low, high, initial, doc) \
+    { name, 0, CLI_COUNT, value, doc, initial, low, high, CLI_NOTHING, NULL, 0 }
+#define REAL(name, value, low, high, initial, doc) \
+    { name, 0, CLI_REAL, value, doc, initial, low, high, CLI_NOTHING, NULL, 0 }
+#define MANY(name, value, doc) { name, 0, CLI_TEXT, value, doc, NULL, 0, 0, CLI_NOTHING, NULL, 1 }
+
+#define JSON SWITCH("json", "print JSON for other programs")
+
+/* What train and compare share. A seed may have 53 bits, so that every JSON
+ * reader keeps it. */
+#define TRAINING(kind)                                                                        \
+    TEXT("label", "COLUMN", "csv: the column to predict"),                                    \
+    WORDS(kind, "class|value", "the column decides", "csv: predict a class or a value"),      \
+    WORDS("model", "logistic|mlp|cnn", "mlp", "the network"),                                 \
+    TEXT("widths", "N,N,...", "hidden widths of an mlp, channels of a cnn"),                  \
+    WORDS("norm", "none|batch|layer", "the model's", "normalization after each layer"),       \
+    REAL("dropout", "P", 0, 0.99, "the model's", "share of units dropped before the last layer"), \
+    TEXT("schedule", "TEXT",                                                                  \
+         "factors on lr over the steps, such as 'cosine(1000, end=0.1)'; see SCHEDULES"),     \
+    COUNT("warmup", "N", 1, 1e9, "none", "steps over which lr rises linearly to its value"),  \
+    COUNT("epochs", "N", 1, 1e6, "the task's", "times through the training set"),             \
+    COUNT("batch", "N", 1, 1e6, "the task's", "examples to a step"),                          \
+    REAL("clip", "NORM", 1e-12, 1e12, "off", "scale gradients down to this norm, all together"), \
+    COUNT("accumulate", "N", 2, 1e6, "off", "batches whose gradients make one step"),         \
+    SWITCH("no-decay", "no weight decay for biases and normalization"),                       \
+    COUNT("seed", "N", 0, 9007199254740991.0, "1", "of the weights, the data's order and dropout"), \
+    COUNT("threads", "N", 1, 256, "one a core", "threads; their number changes no result")
+
+static const cli_option json_only[] = { JSON, END };
+static const cli_option none[] = { END };
+
+static const cli_option train[] = {
+    { "optimizer", 0, CLI_TEXT, "NAME", "the optimizer, one of 'eden list'", "{new}", 0, 0,
+      CLI_OPTIMIZERS, NULL, 0 },
+    MANY("set", "NAME=VALUE", "a setting of the optimizer, the same as --NAME VALUE"),
+    TRAINING("target"),
+    FILES("log", "write a JSON record of every step and epoch to this file"),
+    COUNT("log-every", "N", 1, 1e9, "1", "steps to a record"),
+    FILES("save", "write a checkpoint after every epoch and at the end"),
+    FILES("resume", "continue from a checkpoint, to the same bits as if never stopped"),
+    SWITCH("eval", "only measure the checkpoint given by --resume"),
+    JSON,
+    END
+};
+
+static const cli_option compare[] = {
+    { "optimizers", 0, CLI_TEXT, "A,B,...", "which to compare", "all", 0, 0, CLI_OPTIMIZERS, NULL,
+      0 },
+    COUNT("seeds", "N", 1, 1000, "1", "runs of each, with seeds that follow one another"),
+    REAL("target", "X", 1e-12, 1e12, "95 for classes",
+         "test accuracy in percent (a value's test loss) that is to be reached"),
+    TRAINING("target-kind"),
+    { "report", 0, CLI_TEXT, "DIR", "write index.html and the curves as PNG, SVG and CSV", NULL, 0,
+      0, CLI_FOLDERS, NULL, 0 },
+    JSON,
+    END
+};
+
+static const cli_option step[] = {
+    FILES("params", "safetensors file of the weights"),
+    FILES("grads", "safetensors file of the gradients, under the same names"),
+    FILES("state", "state of the optimizer to continue from; without it, a fresh one"),
+    FILES("out", "where the updated weights go"),
+    FILES("state-out", "where the optimizer's state goes"),
+    MANY("set", "NAME=VALUE", "a setting, the same as --NAME VALUE; more may follow as words"),
+    MANY("group", "REGEX:NAME=VALUE,...",
+         "settings for the tensors whose name matches (POSIX extended) and no earlier --group took"),
+    COUNT("repeat", "N", 1, 1e9, "1", "steps to take with the same gradients"),
+    COUNT("threads", "N", 1, 256, "one a core", "threads; their number changes no result"),
+    END
+};
+
+static const cli_option plot[] = {
+    { "output", 'o', CLI_TEXT, "FILE", "picture to write, .png or .svg", NULL, 0, 0, CLI_FILES,
+      NULL, 0 },
+    END
+};
+
+#define TASKS                                                                             \
+    "The task is 'digits' (1,797 images that come with Eden), 'mnist DIR' (a folder of "  \
+    "four IDX files, gzipped or not) or 'csv FILE --label COLUMN' (a table with a header " \
+    "line). "
+
+static const cli_command commands[] = {
+    { "list", "list the optimizers", "",
+      "Lists every optimizer, oldest first, with the bytes of state it keeps for each weight of "
+      "a 1024 x 1024 matrix at its default settings.",
+      "eden list\neden list --json\n", json_only, 0, 0, 0, 0, CLI_NOTHING, NULL, cli_list },
+    { "show", "explain one optimizer", "NAME",
+      "Shows an optimizer's formula, its settings with ranges and defaults, the memory it needs, "
+      "how to spell other libraries' variants with it, and its paper.",
+      "eden show {new}\n", json_only, 1, 1, 0, 0, CLI_OPTIMIZERS, NULL, cli_show },
+    { "train", "train a network", "TASK [DATA]",
+      TASKS "Every setting of the chosen optimizer is a flag. Without --lr the rate comes from a "
+      "table for this task, model and optimizer, and the command says so.\n\n"
+      "Ctrl-C finishes the step, saves if --save was given, and says how to resume; a second "
+      "Ctrl-C stops at once. A resumed run takes model and settings from the checkpoint.",
+      "eden train digits\n"
+      "eden train digits --optimizer {old} --lr 0.1 --schedule 'cosine(900)'\n"
+      "eden train mnist data/mnist --model cnn --log run.jsonl --save run.safetensors\n"
+      "eden train csv houses.csv --label price --model logistic\n",
+      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|csv", cli_train },
+    { "compare", "train with every optimizer and compare", "TASK [DATA]",
+      TASKS "Every optimizer sees the same data in the same order and starts from the same "
+      "weights; its rate comes from a table. The row 'none' is a network that is not trained.\n\n"
+      "Steps to the target are counted to the end of the epoch that first reaches it.",
+      "eden compare digits\n"
+      "eden compare digits --optimizers {old},{new} --seeds 3 --report report\n",
+      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|csv", cli_compare },
+    { "step", "apply an optimizer to files", "NAME",
+      "Updates the weights of one safetensors file with the gradients of another: one optimizer "
+      "step, in the reach of any language. --params, --grads and --out are needed; --out may be "
+      "the same file as --params, and --state-out the same as --state. Outputs appear only when "
+      "all went well, and nothing is printed.\n\n"
+      "Tensors are F32 and matched by name. A weight without a gradient is left alone, whatever "
+      "its type. A gradient without a weight, or with a NaN or infinity in it, is refused.\n\n"
+      "--state-out keeps what the optimizer remembers, counts and settings included, and --state "
+      "goes on from there: several steps through files make the same bits as --repeat. Settings, "
+      "groups and clipping are then the file's, and a setting on the command line wins over the "
+      "file's. A checkpoint of 'eden train' can be --params and --state at once.",
+      "eden step {new} --params p.safetensors --grads g.safetensors \\\n"
+      "    --out p.safetensors --lr 1e-4\n"
+      "eden step {new} --params p.safetensors --grads g.safetensors \\\n"
+      "    --out p.safetensors --state-out s.safetensors \\\n"
+      "    --set lr=1e-4 --group 'bias$:weight_decay=0'\n"
+      "eden step {new} --params p.safetensors --grads g.safetensors \\\n"
+      "    --out p.safetensors --state s.safetensors --state-out s.safetensors\n",
+      step, 1, 1, 1, 0, CLI_OPTIMIZERS, NULL, cli_step },
+    { "plot", "draw the logs of training runs", "LOG...",
+      "Draws loss and accuracy of one or more files that 'eden train --log' wrote, through "
+      "gnuplot.",
+      "eden plot a.jsonl b.jsonl -o curves.png\n", plot, 1, 1000, 0, 0, CLI_FILES, NULL,
+      cli_plot },
+    { "help", "explain a command", "[COMMAND]", "Explains a command, or lists them all.",
+      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|plot|help",
+      cli_help },
+    { "generate", "write the man page or the completion", "man|completion",
+      "Writes the man page, or the completion for bash, to stdout.",
+      "eden generate man > eden.1\n", none, 1, 1, 0, 1, CLI_WORDS, "man|completion",
+      cli_generate },
+};
+
+const cli_command *cli_command_at(size_t i)
+{
+    return i < sizeof commands / sizeof *commands ? &commands[i] : NULL;
+}
+
+const cli_command *cli_command_find(const char *name)
+{
+    const cli_command *command;
+    for (size_t i = 0; (command = cli_command_at(i)) != NULL; i++)
+        if (!strcmp(command->name, name)) return command;
+    return NULL;
+}
+
+int cli_unknown_command(const char *name)
+{
+    char hint[CLI_HINT_ROOM];
+    const cli_command *command;
+    cli_nearest nearest = { name, NULL, 0 };
+    for (size_t i = 0; (command = cli_command_at(i)) != NULL; i++)
+        if (!command->hidden) cli_nearest_try(&nearest, command->name);
+    return cli_usage(NULL, "unknown command '%.60s'%s", name,
+                     cli_nearest_hint(&nearest, "", hint));
+}

@@ -1,0 +1,63 @@
+#include "cli/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/output.h"
+
+json_t *cli_json_exact(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+json_t *cli_json_number(double value)
+{
+    char text[CLI_NUMBER_ROOM];
+    if (!isfinite(value)) return json_null();
+    if (value == floor(value) && fabs(value) < 9e15) return json_integer((json_int_t)value);
+    snprintf(text, sizeof text, "%.9g", value);
+    return json_real(strtod(text, NULL));
+}
+
+json_t *cli_json_text(const char *text)
+{
+    json_t *json = json_string(text);
+    if (json) return json;
+    char *clean = malloc(strlen(text) + 1);
+    if (!clean) return NULL;
+    size_t n = 0;
+    for (; text[n]; n++) clean[n] = text[n] >= 0x20 && text[n] < 0x7f ? text[n] : '?';
+    clean[n] = '\0';
+    json = json_string(clean);
+    free(clean);
+    return json;
+}
+
+/* How many digits the numbers in a tree need: 15, or 17 if 15 would lose bits. */
+static size_t digits(const json_t *json)
+{
+    char text[CLI_NUMBER_ROOM];
+    const char *key;
+    json_t *item;
+    size_t i, most = 15;
+    if (json_is_real(json)) {
+        snprintf(text, sizeof text, "%.15g", json_real_value(json));
+        return strtod(text, NULL) == json_real_value(json) ? 15 : 17;
+    }
+    json_array_foreach(json, i, item)
+        if (most < 17) most = digits(item);
+    json_object_foreach((json_t *)json, key, item)
+        if (most < 17) most = digits(item);
+    return most;
+}
+
+int cli_json_print(json_t *json, FILE *out, int indent)
+{
+    if (!json) return cli_no_memory();
+    const size_t flags = JSON_REAL_PRECISION(digits(json))
+                       | (indent ? JSON_INDENT((size_t)indent) : JSON_COMPACT);
+    char *text = json_dumps(json, flags);
+    json_decref(json);
+    if (!text) return cli_no_memory();
+    const int lost = fputs(text, out) < 0 || fputc('\n', out) < 0;
+    free(text);
+    return lost && out != stdout ? CLI_IO : CLI_OK;
+}

@@ -1,0 +1,47 @@
+/* main.c - the `eden` command. */
+#include <signal.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+
+static int run(const cli_command *command, int count, char **words)
+{
+    cli_args args;
+    int code = cli_args_read(&args, command, count, words);
+    if (!code && args.help)
+        cli_print_help(stdout, command);
+    else if (!code)
+        code = command->run(&args);
+    cli_args_free(&args);
+    return code;
+}
+
+static int dispatch(int count, char **words)
+{
+    if (count < 2) return cli_usage(NULL, "no command is given");
+    const char *word = words[1];
+    if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "--version")) {
+        if (count > 2) return cli_usage(NULL, "%s stands alone", word);
+        if (word[2] == 'v')
+            printf("eden %s\n", eden_version());
+        else
+            cli_print_help(stdout, NULL);
+        return CLI_OK;
+    }
+    const cli_command *command = cli_command_find(word);
+    if (!command && word[0] == '-')
+        return cli_usage(NULL, "unknown option '%.60s' before the command", word);
+    return command ? run(command, count - 1, words + 1) : cli_unknown_command(word);
+}
+
+int main(int count, char **words)
+{
+    /* A broken pipe and a file that may not grow are write errors like any other. */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    cli_open_standard();
+    const int code = dispatch(count, words);
+    const int output = cli_close_output();
+    return code ? code : output;
+}

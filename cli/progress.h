@@ -1,0 +1,29 @@
+/* progress.h - how far a training run is, for people. */
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include <stdio.h>
+
+#include "lab/train.h"
+
+typedef struct {
+    FILE *out;
+    int bar;            /* 1: a line that is redrawn, else a line an epoch        */
+    int drawn;          /* columns of the line that stands there                  */
+    int colour;
+    uint64_t epochs, from; /* in the whole run; the step it began at              */
+    int classes;        /* 0: there are no accuracies                             */
+    double begun, last; /* clock                                                  */
+} cli_progress;
+
+/* The bar is for terminals other than "dumb" ones. */
+void cli_progress_begin(cli_progress *progress, FILE *out, const lab_progress *run,
+                        uint64_t epochs, int classes);
+
+/* After each step; draws at most ten times a second. */
+void cli_progress_show(cli_progress *progress, const lab_progress *run);
+
+/* Take the bar away, so that other text can be printed. */
+void cli_progress_clear(cli_progress *progress);
+
+#endif

@@ -1,0 +1,197 @@
+#include "cli/report.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/draft.h"
+#include "cli/gnuplot.h"
+#include "cli/output.h"
+
+/* In the order in which they take their places: the page last. */
+enum { PNG, SVG, CURVES, RESULTS, PAGE, FILES };
+static const char *const names[FILES] = { "curves.png", "curves.svg", "curves.csv", "results.csv",
+                                          "index.html" };
+
+enum { POINTS = 400 }; /* of a curve; a picture has not many more pixels */
+
+int cli_report_check(const char *folder, int *made)
+{
+    struct stat about;
+    int code = cli_gnuplot_check();
+    *made = 0;
+    if (code) return code;
+    if (!mkdir(folder, 0777))
+        *made = 1;
+    else if (errno != EEXIST)
+        return cli_fail_create(folder, errno);
+    else if (stat(folder, &about) || !S_ISDIR(about.st_mode))
+        return cli_fail_create(folder, ENOTDIR);
+    for (int i = 0; !code && i < FILES; i++) {
+        cli_draft draft;
+        code = cli_draft_open(&draft, folder, names[i]);
+        if (!code && !stat(draft.path, &about) && S_ISDIR(about.st_mode))
+            code = cli_fail_create(draft.path, EISDIR);
+        cli_draft_discard(&draft);
+    }
+    return code;
+}
+
+/* ---- curves --------------------------------------------------------------------------- */
+
+/* Means over the seeds, of the epochs that every one of them has. */
+static int fill(const cli_comparison *c, const cli_entry *entry, cli_curve *curve)
+{
+    size_t count = entry->trials[0].count;
+    for (size_t k = 1; k < c->seeds; k++)
+        if (entry->trials[k].count < count) count = entry->trials[k].count;
+    curve->name = strdup(entry->name);
+    if (!cli_line_create(&curve->line[0], count) || !cli_line_create(&curve->line[1], count)
+        || !curve->name)
+        return cli_no_memory();
+    for (size_t i = 0; i < count; i++) {
+        double train = 0, test = 0;
+        for (size_t k = 0; k < c->seeds; k++) {
+            const cli_point *p = &entry->trials[k].points[i];
+            train += p->train_loss / (double)c->seeds;
+            test += (c->data.classes ? 100 * p->test_accuracy : p->test_loss) / (double)c->seeds;
+        }
+        curve->line[0].x[i] = curve->line[1].x[i] = (double)i;
+        curve->line[0].y[i] = train;
+        curve->line[1].y[i] = test;
+    }
+    curve->line[0].count = curve->line[1].count = count;
+    cli_line_thin(&curve->line[0], POINTS);
+    cli_line_thin(&curve->line[1], POINTS);
+    return CLI_OK;
+}
+
+static cli_picture picture_of(const cli_comparison *c, const cli_curve *curves, const char *title)
+{
+    const int classes = c->data.classes != 0;
+    return (cli_picture){
+        .title = title,
+        .panel = { { classes ? "Training loss, cross-entropy" : "Training loss", "epoch", 1, 0 },
+                   { classes ? "Test accuracy, %" : "Test loss", "epoch", !classes,
+                     classes ? 100 * c->target : c->target } },
+        .curves = curves,
+        .count = c->count,
+    };
+}
+
+/* ---- CSV -------------------------------------------------------------------------------- */
+
+static void csv_text(FILE *out, const char *text)
+{
+    if (!text[strcspn(text, ",\"\r\n")]) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) fprintf(out, *text == '"' ? "\"\"" : "%c", *text);
+    fputc('"', out);
+}
+
+/* An empty field is a number that does not exist. */
+static void csv_number(FILE *out, double value)
+{
+    char text[CLI_NUMBER_ROOM];
+    fprintf(out, ",%s", isfinite(value) ? cli_print_number(value, text) : "");
+}
+
+static int write_curves(const cli_comparison *c, FILE *out)
+{
+    fprintf(out, "optimizer,seed,epoch,step,lr,train_loss,test_loss,test_accuracy\n");
+    for (size_t i = 0; i < c->count; i++)
+        for (size_t k = 0; k < c->seeds; k++) {
+            const cli_trial *trial = &c->entries[i].trials[k];
+            for (size_t n = 0; n < trial->count; n++) {
+                const cli_point *p = &trial->points[n];
+                csv_text(out, c->entries[i].name);
+                fprintf(out, ",%llu,%llu,%llu", (unsigned long long)trial->seed,
+                        (unsigned long long)p->epoch, (unsigned long long)p->step);
+                csv_number(out, p->lr);
+                csv_number(out, p->train_loss);
+                csv_number(out, p->test_loss);
+                csv_number(out, p->test_accuracy);
+                fputc('\n', out);
+            }
+        }
+    return CLI_OK;
+}
+
+static int write_results(const cli_comparison *c, FILE *out)
+{
+    fprintf(out, "optimizer,lr,seeds,diverged,train_loss,train_loss_deviation,%s,%s_deviation,"
+                 "steps_to_target,step_seconds,optimizer_share,state_bytes_per_weight\n",
+            c->data.classes ? "test_accuracy" : "test_loss",
+            c->data.classes ? "test_accuracy" : "test_loss");
+    for (size_t i = 0; i <= c->count; i++) {
+        const cli_entry *entry = i ? &c->entries[i - 1] : &c->control;
+        const cli_summary s = cli_summarize(c, entry);
+        csv_text(out, entry->name);
+        csv_number(out, entry->lr);
+        fprintf(out, ",%zu,%zu", c->seeds, s.diverged);
+        csv_number(out, s.train_loss.mean);
+        csv_number(out, s.train_loss.spread);
+        csv_number(out, s.test.mean);
+        csv_number(out, s.test.spread);
+        csv_number(out, i ? s.steps.mean : NAN);
+        csv_number(out, s.seconds);
+        csv_number(out, s.share);
+        csv_number(out, i ? s.state_bytes : NAN);
+        fputc('\n', out);
+    }
+    return CLI_OK;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+static int write_one(const cli_comparison *c, const cli_picture *picture, int which, FILE *out)
+{
+    switch (which) {
+    case PNG: return cli_draw(picture, (cli_look){ 0, 0, 0 }, out);
+    case SVG: return cli_draw(picture, (cli_look){ 1, 0, 0 }, out);
+    case CURVES: return write_curves(c, out);
+    case RESULTS: return write_results(c, out);
+    default: break;
+    }
+    cli_picture untitled = *picture; /* the page says it all in words */
+    untitled.title = "";
+    return cli_report_page(c, &untitled, out);
+}
+
+static int write_files(const cli_comparison *c, const cli_picture *picture, const char *folder)
+{
+    cli_draft drafts[FILES] = { { 0 } };
+    int code = CLI_OK;
+    for (int i = 0; !code && i < FILES; i++) {
+        code = cli_draft_open(&drafts[i], folder, names[i]);
+        if (!code) code = write_one(c, picture, i, drafts[i].file);
+        if (!code) code = cli_draft_close(&drafts[i]);
+    }
+    for (int i = 0; !code && i < FILES; i++) code = cli_draft_commit(&drafts[i]);
+    for (int i = 0; i < FILES; i++) cli_draft_discard(&drafts[i]);
+    return code;
+}
+
+int cli_report_write(const cli_comparison *c, const char *folder)
+{
+    char title[400];
+    int code = CLI_OK;
+    cli_curve *curves = calloc(c->count, sizeof *curves);
+    if (!curves) return cli_no_memory();
+    for (size_t i = 0; !code && i < c->count; i++) code = fill(c, &c->entries[i], &curves[i]);
+    snprintf(title, sizeof title, "%.60s: %.100s; batch %llu, %s%llu%s", c->data.name, c->network,
+             (unsigned long long)c->config.batch, c->seeds > 1 ? "mean of " : "seed ",
+             (unsigned long long)(c->seeds > 1 ? c->seeds : c->config.seed),
+             c->seeds > 1 ? " seeds" : "");
+    const cli_picture picture = picture_of(c, curves, title);
+    if (!code) code = write_files(c, &picture, folder);
+    for (size_t i = 0; i < c->count; i++) cli_curve_free(&curves[i]);
+    free(curves);
+    return code;
+}

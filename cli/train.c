@@ -1,0 +1,250 @@
+#include "cli/train.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/json.h"
+#include "cli/names.h"
+
+/* ---- before the first step ------------------------------------------------------------ */
+
+static int fresh_settings(cli_training *t)
+{
+    const char *name = cli_text(t->args, "optimizer", NULL);
+    int code = cli_settings_create(&t->settings, name ? name : cli_name_at_end(1));
+    if (!code) code = cli_settings_from(&t->settings, t->args);
+    if (!code) code = cli_settings_check(&t->settings, t->args->command);
+    if (code) return code;
+    const size_t decay = eden_rule_hyper_index(t->settings.rule, "weight_decay");
+    if (cli_has(t->args, "no-decay") && (decay == SIZE_MAX || t->settings.values[decay] == 0))
+        return cli_usage(t->args->command, "--no-decay does nothing, since %s has no weight decay%s",
+                         t->settings.name, decay == SIZE_MAX ? "" : " (--weight-decay is 0)");
+    return CLI_OK;
+}
+
+static int fresh_config(cli_training *t)
+{
+    int code = cli_task_config(t->args, &t->data, &t->config);
+    if (!code) code = cli_task_rate(t->args, &t->config, &t->settings, &t->source);
+    if (code) return code;
+    t->settings_text = cli_settings_text(&t->settings);
+    if (!t->settings_text) return cli_no_memory();
+    t->config.optimizer = t->settings.name;
+    t->config.settings = *t->settings_text ? t->settings_text : NULL;
+    return CLI_OK;
+}
+
+static int prepare(cli_training *t)
+{
+    eden_error error = { 0, "" };
+    int code = cli_train_check(t);
+    if (!code) code = t->resume ? cli_train_resume(t) : fresh_settings(t);
+    const uint64_t seed = t->resume ? t->config.seed : cli_count(t->args, "seed", 1);
+    if (!code) code = cli_task_load(t->args, seed, &t->data);
+    if (!code && !t->resume) code = fresh_config(t);
+    if (code) return code;
+    if (lab_run_create(&t->run, &t->config, &t->data, &error))
+        return cli_fail_eden(&error, t->resume ? CLI_READING : CLI_RUNNING);
+    if (t->resume && lab_run_load(t->run, t->resume, &error))
+        return cli_fail_eden(&error, CLI_READING);
+    if (t->resume && t->save && !strcmp(t->resume, t->save))
+        t->saved_step = lab_run_progress(t->run)->step;
+    t->header = cli_log_header(t->task, &t->config, &t->data, lab_run_model(t->run),
+                               lab_run_progress(t->run)->steps);
+    t->history = json_array();
+    return t->header && t->history ? CLI_OK : cli_no_memory();
+}
+
+static void print_head(const cli_training *t)
+{
+    char text[CLI_TASK_ROOM], number[CLI_NUMBER_ROOM] = "default";
+    const lab_progress *p = lab_run_progress(t->run);
+    const lab_config *c = &t->config;
+    const size_t lr = eden_rule_hyper_index(t->settings.rule, "lr");
+    if (lr != SIZE_MAX) cli_print_number(t->settings.values[lr], number);
+    fprintf(t->out, "%-10s%s\n", "data", t->data.name);
+    fprintf(t->out, "%10s%s\n%-10s%s\n", "", cli_task_describe(&t->data, text), "model",
+            lab_model_describe(lab_run_model(t->run)));
+    const int column = fprintf(t->out, "%-10s%s, lr %s (", "optimizer", t->settings.name, number);
+    cli_wrap(t->out, 10, column, 79, t->source);
+    fprintf(t->out, ")\n%-10sbatch %llu, %llu epochs of %llu steps, seed %llu, ", "run",
+            (unsigned long long)c->batch, (unsigned long long)c->epochs,
+            (unsigned long long)(p->steps / c->epochs), (unsigned long long)c->seed);
+    fprintf(t->out, c->threads == 1 ? "1 thread\n" : c->threads ? "%lu threads\n"
+                                                                : "a thread a core\n",
+            (unsigned long)c->threads);
+    if (p->step)
+        fprintf(t->out, "%-10sfrom step %llu of %llu\n", "resumed", (unsigned long long)p->step,
+                (unsigned long long)p->steps);
+    fflush(t->out);
+}
+
+/* ---- saving ------------------------------------------------------------------------------ */
+
+/* The exit code of a save that failed: why can only be seen in the folder. */
+static int save_code(const char *path)
+{
+    char *folder = strdup(path);
+    if (!folder) return CLI_IO;
+    char *slash = strrchr(folder, '/');
+    if (slash) slash[slash == folder] = '\0';
+    errno = 0;
+    const int closed = access(slash ? folder : ".", W_OK | X_OK) != 0;
+    const int reason = errno;
+    free(folder);
+    if (!closed) return CLI_IO;
+    return reason == EACCES || reason == EPERM ? CLI_PERMISSION : CLI_CANT_CREATE;
+}
+
+static void save(cli_training *t, int last)
+{
+    eden_error error = { 0, "" };
+    if (!t->save) return;
+    t->save_code = CLI_OK;
+    if (!lab_run_save(t->run, t->save, &error)) {
+        t->saved_step = lab_run_progress(t->run)->step;
+        return;
+    }
+    cli_progress_clear(&t->progress);
+    t->save_code = error.status == EDEN_E_IO ? save_code(t->save) : CLI_IO;
+    cli_warn("%s%s", error.text, last ? "" : "; training goes on");
+}
+
+/* ---- training ---------------------------------------------------------------------------- */
+
+static int broke_off(cli_training *t, const eden_error *error)
+{
+    eden_error told = *error;
+    cli_progress_clear(&t->progress);
+    if (t->save && t->saved_step != UINT64_MAX)
+        snprintf(told.text, sizeof told.text, "%.380s; '%.80s' still holds step %llu", error->text,
+                 t->save, (unsigned long long)t->saved_step);
+    return cli_fail_eden(&told, CLI_RUNNING);
+}
+
+/* All steps, or as many as a signal or a failure allows. */
+static int loop(cli_training *t)
+{
+    int done = 0;
+    eden_error error = { 0, "" };
+    const lab_progress *p = lab_run_progress(t->run);
+    cli_progress_begin(&t->progress, t->out, p, t->config.epochs, t->data.classes != 0);
+    cli_interrupt_catch();
+    while (p->step < p->steps && !cli_interrupt()) {
+        if (lab_run_step(t->run, &done, &error)) return broke_off(t, &error);
+        cli_log_write(&t->log, p);
+        cli_progress_show(&t->progress, p);
+        if (!p->evaluated) continue;
+        if (json_array_append_new(t->history, cli_log_epoch(p))) return cli_no_memory();
+        if (p->step < p->steps) save(t, 0);
+    }
+    cli_progress_clear(&t->progress);
+    if (t->saved_step != p->step) save(t, 1);
+    return CLI_OK;
+}
+
+static void print_end(const cli_training *t)
+{
+    char text[CLI_NUMBER_ROOM];
+    const lab_progress *p = lab_run_progress(t->run);
+    if (cli_interrupt() && p->step < p->steps) {
+        fprintf(t->out, "stopped by %s at step %llu of %llu; ", cli_interrupt_name(cli_interrupt()),
+                (unsigned long long)p->step, (unsigned long long)p->steps);
+        if (t->save && !t->save_code) {
+            fputs("resume with\n", t->out);
+            cli_train_print_resume(t);
+        } else {
+            fprintf(t->out, "nothing was saved%s\n", t->save ? "" : ", as there was no --save");
+        }
+        return;
+    }
+    fprintf(t->out, "%-10sloss %.4f", "test", p->test_loss);
+    if (t->data.classes) fprintf(t->out, ", accuracy %.2f%%", 100 * p->test_accuracy);
+    fputc('\n', t->out);
+    if (p->seconds > 0) {
+        fprintf(t->out, "%-10s%s, %.3g ms a step, %.0f%% of it in the optimizer\n", "time",
+                cli_print_time(p->seconds, text),
+                1e3 * p->step_seconds / (double)(p->step - t->progress.from),
+                100 * p->optimizer_seconds / p->step_seconds);
+    }
+    if (t->save && !t->save_code) fprintf(t->out, "%-10s%s\n", "saved", t->save);
+}
+
+/* One document on stdout: the header, where the run ended, and the epochs. */
+static int print_json(cli_training *t)
+{
+    const lab_progress *p = lab_run_progress(t->run);
+    const int stopped = p->step < p->steps ? cli_interrupt() : 0;
+    json_t *end = cli_log_epoch(p), *json = t->header;
+    t->header = NULL;
+    if (!end || json_object_update(json, end)
+        || json_object_set_new(json, "lr_source", cli_json_text(t->source))
+        || json_object_set_new(json, "state_bytes_per_weight",
+                               cli_json_number(p->state_bytes_per_weight))
+        || json_object_set_new(json, "stopped",
+                               stopped ? json_string(cli_interrupt_name(stopped)) : json_null())
+        || json_object_set(json, "history", t->history)) {
+        json_decref(json);
+        json = NULL;
+    }
+    json_decref(end);
+    return cli_json_print(json, stdout, 2);
+}
+
+static int train(cli_training *t)
+{
+    const char *log = cli_text(t->args, "log", NULL);
+    const lab_progress *p = lab_run_progress(t->run);
+    int code = CLI_OK;
+    t->log.clipped = t->config.clip_norm > 0;
+    print_head(t);
+    if (log) code = cli_log_open(&t->log, log, json_incref(t->header), p->step);
+    if (!code) code = loop(t);
+    const int log_code = cli_log_close(&t->log);
+    if (code) return code;
+    print_end(t);
+    if (cli_has(t->args, "json")) code = print_json(t);
+    if (!code) code = t->save_code;
+    if (!code && cli_interrupt() && p->step < p->steps) code = 128 + cli_interrupt();
+    return code ? code : log_code;
+}
+
+static int evaluate(cli_training *t)
+{
+    double loss = NAN, accuracy = NAN;
+    eden_error error = { 0, "" };
+    const lab_progress *p = lab_run_progress(t->run);
+    if (lab_run_evaluate(t->run, &loss, &accuracy, &error))
+        return cli_fail_eden(&error, CLI_RUNNING);
+    if (cli_has(t->args, "json")) {
+        json_object_set_new(t->header, "step", json_integer((json_int_t)p->step));
+        json_object_set_new(t->header, "test_loss", cli_json_exact(loss));
+        json_object_set_new(t->header, "test_accuracy", cli_json_exact(accuracy));
+        return cli_json_print(json_incref(t->header), stdout, 2);
+    }
+    print_head(t);
+    fprintf(t->out, "%-10sloss %.4f", "test", loss);
+    if (t->data.classes) fprintf(t->out, ", accuracy %.2f%%", 100 * accuracy);
+    fputc('\n', t->out);
+    return CLI_OK;
+}
+
+int cli_train(const cli_args *args)
+{
+    cli_training t = { .args = args };
+    int code = prepare(&t);
+    if (!code) code = cli_has(args, "eval") ? evaluate(&t) : train(&t);
+    json_decref(t.header);
+    json_decref(t.history);
+    lab_run_destroy(t.run);
+    lab_data_free(&t.data);
+    lab_saved_close(t.saved);
+    cli_settings_free(&t.settings);
+    free(t.settings_text);
+    return code;
+}

@@ -1,0 +1,41 @@
+/* train.h - the parts of `eden train`. */
+#ifndef CLI_TRAIN_H
+#define CLI_TRAIN_H
+
+#include <jansson.h>
+
+#include "cli/log.h"
+#include "cli/progress.h"
+#include "cli/settings.h"
+#include "cli/task.h"
+
+typedef struct {
+    const cli_args *args;
+    const char *task, *source;  /* where lr came from                           */
+    const char *save, *resume;  /* paths, or NULL                               */
+    FILE *out;                  /* for people                                   */
+    lab_saved *saved;           /* of --resume                                  */
+    lab_data data;
+    lab_config config;
+    cli_settings settings;
+    char *settings_text;
+    lab_run *run;
+    cli_log log;
+    cli_progress progress;
+    json_t *header, *history;
+    int save_code;              /* of the last save                             */
+    uint64_t saved_step;        /* that `save` holds; UINT64_MAX: none          */
+} cli_training;
+
+/* All of these have told a failure and return the exit code. */
+
+/* What the line says, without looking at any file's contents. */
+int cli_train_check(cli_training *t);
+
+/* The config that --resume brings, unless the line contradicts it. */
+int cli_train_resume(cli_training *t);
+
+/* The command that continues from t->save. */
+void cli_train_print_resume(const cli_training *t);
+
+#endif

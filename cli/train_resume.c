@@ -1,0 +1,179 @@
+/* train_resume.c - what a resumed run takes from its checkpoint, and from the line. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/names.h"
+#include "cli/train.h"
+
+/* ---- the line by itself --------------------------------------------------------------- */
+
+static int same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    if (!a || !b) return 0;
+    if (!strcmp(a, b)) return 1;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static int check_outputs(const cli_training *t)
+{
+    struct stat about;
+    const char *log = cli_text(t->args, "log", NULL);
+    const char *data = t->args->operand_count > 1 ? t->args->operands[1] : NULL;
+    int code = CLI_OK;
+    if (same_file(log, t->save))
+        return cli_usage(t->args->command, "--log and --save are the same file");
+    if (same_file(log, t->resume))
+        return cli_usage(t->args->command, "--log and --resume are the same file");
+    if (same_file(log, data) || same_file(t->save, data))
+        return cli_usage(t->args->command, "--%s would overwrite the data",
+                         same_file(log, data) ? "log" : "save");
+    if (t->save && !stat(t->save, &about) && !S_ISREG(about.st_mode))
+        return cli_fail(CLI_CANT_CREATE, "cannot create '%.200s': it is no ordinary file", t->save);
+    if (t->save) code = cli_can_create(t->save);
+    if (!code && log) code = cli_can_create(log);
+    return code;
+}
+
+int cli_train_check(cli_training *t)
+{
+    static const char *const idle[] = { "save", "log", "log-every", "epochs" };
+    const cli_args *args = t->args;
+    int code = cli_task_name(args, &t->task);
+    if (code) return code;
+    t->save = cli_text(args, "save", NULL);
+    t->resume = cli_text(args, "resume", NULL);
+    t->out = cli_has(args, "json") ? stderr : stdout;
+    t->log.every = cli_count(args, "log-every", 1);
+    t->saved_step = UINT64_MAX;
+    if (cli_has(args, "log-every") && !cli_has(args, "log"))
+        return cli_usage(args->command, "--log-every does nothing without --log");
+    if (cli_has(args, "eval") && !t->resume)
+        return cli_usage(args->command, "--eval needs --resume FILE, the checkpoint to measure");
+    for (size_t i = 0; cli_has(args, "eval") && i < sizeof idle / sizeof *idle; i++)
+        if (cli_has(args, idle[i]))
+            return cli_usage(args->command, "--%s does nothing with --eval", idle[i]);
+    return check_outputs(t);
+}
+
+/* ---- against the checkpoint ----------------------------------------------------------- */
+
+static int refuse(const cli_training *t, const char *option, const char *given, const char *theirs)
+{
+    return cli_usage(t->args->command, "--%s%s%.60s contradicts the checkpoint, which has %.80s",
+                     option, *given ? " " : "", given, theirs);
+}
+
+static int check_text(const cli_training *t, const char *option, const char *theirs)
+{
+    const char *given = cli_text(t->args, option, NULL);
+    if (!given || (theirs && !strcmp(given, theirs))) return CLI_OK;
+    return refuse(t, option, given, theirs ? theirs : "the default");
+}
+
+static int check_number(const cli_training *t, const char *option, double theirs, double off)
+{
+    double given = theirs;
+    char text[CLI_NUMBER_ROOM] = "the default";
+    if (!cli_has(t->args, option)) return CLI_OK;
+    cli_read_number(cli_text(t->args, option, ""), &given);
+    if (given == theirs) return CLI_OK;
+    if (theirs != off) cli_print_number(theirs, text);
+    return refuse(t, option, cli_text(t->args, option, ""), text);
+}
+
+static int check_settings(const cli_training *t)
+{
+    cli_settings given = { 0 };
+    char a[64], b[64], option[64];
+    int code = cli_settings_create(&given, t->config.optimizer);
+    if (!code) code = cli_settings_from(&given, t->args);
+    for (size_t i = 0; !code && i < given.count; i++) {
+        const eden_hyper *hyper = eden_rule_hyper(given.rule, i);
+        if (!given.given[i] || given.values[i] == t->settings.values[i]) continue;
+        snprintf(option, sizeof option, "%s", hyper->name);
+        code = refuse(t, option, cli_value_text(hyper, given.values[i], a),
+                      cli_value_text(hyper, t->settings.values[i], b));
+    }
+    cli_settings_free(&given);
+    return code;
+}
+
+static int check_options(const cli_training *t)
+{
+    const lab_config *c = &t->config;
+    int code = check_text(t, "optimizer", c->optimizer);
+    if (!code) code = check_text(t, "schedule", c->schedule);
+    if (!code) code = check_text(t, "model", c->model.kind);
+    if (!code) code = check_text(t, "widths", c->model.widths);
+    if (!code) code = check_text(t, "norm", c->model.norm);
+    if (!code) code = check_number(t, "dropout", c->model.dropout, -1);
+    if (!code) code = check_number(t, "warmup", (double)c->warmup, 0);
+    if (!code) code = check_number(t, "batch", (double)c->batch, 0);
+    if (!code) code = check_number(t, "clip", c->clip_norm, 0);
+    if (!code) code = check_number(t, "accumulate", c->accumulate, 0);
+    if (!code) code = check_number(t, "seed", (double)c->seed, -1);
+    if (!code && cli_has(t->args, "no-decay") && !c->no_decay)
+        code = refuse(t, "no-decay", "", "decay for all");
+    return code ? code : check_settings(t);
+}
+
+int cli_train_resume(cli_training *t)
+{
+    eden_error error = { 0, "" };
+    int code = cli_can_read(t->resume, 0);
+    if (code) return code;
+    if (lab_saved_open(&t->saved, t->resume, &error)) return cli_fail_eden(&error, CLI_READING);
+    t->config = *lab_saved_config(t->saved);
+    if (!eden_rule_find(t->config.optimizer, NULL))
+        return cli_fail(CLI_DATA, "'%.200s' wants the optimizer '%.60s', which this eden does not "
+                        "have", t->resume, t->config.optimizer);
+    code = cli_settings_create(&t->settings, t->config.optimizer);
+    if (!code && t->config.settings)
+        code = cli_settings_list(&t->settings, t->args->command, t->config.settings);
+    if (!code) code = check_options(t);
+    t->source = "from the checkpoint";
+    t->config.threads = (uint32_t)cli_count(t->args, "threads", 0);
+    t->config.model.threads = t->config.threads;
+    const uint64_t before = t->config.epochs;
+    t->config.epochs = cli_count(t->args, "epochs", before);
+    if (!code && t->config.epochs < before)
+        code = cli_usage(t->args->command, "--epochs %llu contradicts the checkpoint, which has "
+                         "%llu; a resumed run can only be longer",
+                         (unsigned long long)t->config.epochs, (unsigned long long)before);
+    return code;
+}
+
+/* ---- how to go on ------------------------------------------------------------------------ */
+
+/* A word as a shell reads it. */
+static void quoted(FILE *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-./,:=+@%";
+    if (*word && !word[strspn(word, plain)]) {
+        fprintf(out, " %s", word);
+        return;
+    }
+    fputs(" '", out);
+    for (; *word; word++) fputs(*word == '\'' ? "'\\''" : (char[]){ *word, '\0' }, out);
+    fputc('\'', out);
+}
+
+void cli_train_print_resume(const cli_training *t)
+{
+    static const char *const kept[] = { "label", "target", "save", "log", "log-every", "threads" };
+    const cli_args *args = t->args;
+    fputs("  eden train", t->out);
+    for (size_t i = 0; i < args->operand_count; i++) quoted(t->out, args->operands[i]);
+    fputs(" --resume", t->out);
+    quoted(t->out, t->save);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        if (!cli_has(args, kept[i])) continue;
+        fprintf(t->out, " --%s", kept[i]);
+        quoted(t->out, cli_text(args, kept[i], ""));
+    }
+    if (cli_has(args, "json")) fputs(" --json", t->out);
+    fputc('\n', t->out);
+}

@@ -1,0 +1,317 @@
+/* eden/eden.h - optimizers for neural networks, in C.
+ *
+ * Eden is to a C program what torch.optim is to PyTorch. You own the weights
+ * and the gradients; Eden owns the optimizer's state and updates the weights.
+ * A whole program, which the tests compile and run (examples/loop.c):
+ *
+ *     #include <eden/eden.h>
+ *     #include <stdio.h>
+ *
+ *     int main(void)
+ *     {
+ *         float w[2] = { 0, 0 }, grad[2];
+ *         eden_error error;
+ *         eden_optimizer *opt = NULL;
+ *         eden_tensor tensor = eden_vector(w, grad, 2);
+ *         if (eden_optimizer_create(&opt, "adam", NULL, &error) ||
+ *             eden_set(opt, NULL, "lr", 0.1, &error) ||
+ *             eden_add_tensor(opt, "w", &tensor, NULL, &error))
+ *             return fprintf(stderr, "%s\n", error.text), 1;
+ *         for (int i = 0; i < 500; i++) {
+ *             if (eden_zero_grad(opt, &error)) break;
+ *             grad[0] += 2 * (w[0] - 3);          (the gradient of your loss)
+ *             grad[1] += 2 * (w[1] + 1);
+ *             if (eden_step(opt, &error)) break;
+ *         }
+ *         printf("%.3f %.3f\n", w[0], w[1]);
+ *         eden_optimizer_destroy(opt);
+ *     }
+ *
+ * The conventions stand at the top of eden/core.h. Three more hold here:
+ *
+ *   Errors   every call that can fail ends in `eden_error *error`, which may be
+ *            NULL. On failure it holds the status and a sentence that names the
+ *            culprit and the mend. On success it is not written.
+ *   Threads  one optimizer is used by one thread at a time; different ones are
+ *            independent. A step uses the threads of eden_config.
+ *   Names    tensors, groups, rules, settings and slots are found by name, in a
+ *            program as in a checkpoint, never by order. A name is 1 to 255
+ *            bytes of UTF-8 without control characters.
+ */
+#ifndef EDEN_EDEN_H
+#define EDEN_EDEN_H
+
+#include <eden/core.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct eden_optimizer eden_optimizer;
+
+typedef struct {
+    uint32_t status;  /* eden_status                                           */
+    char text[508];   /* one sentence, UTF-8, zero-terminated, cut at a character */
+} eden_error;
+
+/* ---- creating ----------------------------------------------------------- */
+
+/* What a step does when a gradient is NaN or infinite, or so large that its
+ * square is not a float (above 1.8e19 after scaling). */
+typedef enum {
+    EDEN_REFUSE = 0, /* eden_step() fails with EDEN_E_GRADIENT, names the tensor
+                        and the element, and nothing has changed               */
+    EDEN_SKIP,       /* eden_step() succeeds, changes nothing, and counts one
+                        more in eden_skipped()                                 */
+    EDEN_APPLY       /* no look, no extra read of the gradients; NaN spreads   */
+} eden_nonfinite;
+
+/* Threads of your own: call task(i, job) once for each i in [0, tasks), in any
+ * order, from any threads, and return when all have returned. */
+typedef void (*eden_run)(void *pool, size_t tasks, void (*task)(size_t i, void *job), void *job);
+
+typedef struct {
+    size_t size;         /* sizeof(eden_config)                                */
+    uint32_t threads;    /* 0: one for each core this process may use          */
+    uint32_t nonfinite;  /* eden_nonfinite                                     */
+    uint32_t accumulate; /* micro-batches to a step, see eden_step(); 0 is 1   */
+    uint32_t maximize;   /* 1: climb instead of descend                        */
+    double clip_value;   /* each gradient into [-clip_value, clip_value]; 0: off */
+    double clip_norm;    /* then all together to this Euclidean norm; 0: off   */
+    const char *isa;     /* cap the instruction set by name; NULL: the
+                            environment's EDEN_ISA, else the best              */
+    eden_run run;        /* NULL: Eden's own threads, which sleep when idle    */
+    void *pool;          /* first argument of `run`                            */
+} eden_config;
+
+#define EDEN_CONFIG_INIT { sizeof(eden_config), 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0 }
+
+/* An optimizer whose groups use `rule` (a rule's name or a preset's) unless
+ * they say otherwise. `config` may be NULL for all defaults. */
+EDEN_API eden_status eden_optimizer_create(eden_optimizer **optimizer, const char *rule,
+                                           const eden_config *config, eden_error *error);
+EDEN_API void eden_optimizer_destroy(eden_optimizer *optimizer);
+
+/* ---- settings and groups ------------------------------------------------- */
+
+/* Set one hyperparameter of a group by name. `group` NULL means the optimizer's
+ * defaults, which every group inherits field by field unless it sets the field
+ * itself. The value is checked at once; what values mean together is checked
+ * before the next step, so that two settings can be changed in turn. */
+EDEN_API eden_status eden_set(eden_optimizer *optimizer, const char *group, const char *name,
+                              double value, eden_error *error);
+
+/* The same from text, "lr=0.1, nesterov=1, decay=coupled": all or nothing. */
+EDEN_API eden_status eden_set_text(eden_optimizer *optimizer, const char *group,
+                                   const char *settings, eden_error *error);
+
+/* A group of tensors with settings of its own, over the defaults. One call
+ * keeps decay away from biases and norms:
+ *
+ *     eden_add_group(opt, "no_decay", NULL, "weight_decay=0", &error);
+ *
+ * `rule` NULL inherits rule and settings. With a rule of its own a group starts
+ * from that rule's defaults instead. `settings` may be NULL. */
+EDEN_API eden_status eden_add_group(eden_optimizer *optimizer, const char *group,
+                                    const char *rule, const char *settings, eden_error *error);
+
+/* The value a group uses, before any schedule; and the value, schedules
+ * included, that step number `step` of the optimizer uses. */
+EDEN_API eden_status eden_get(const eden_optimizer *optimizer, const char *group,
+                              const char *name, double *value, eden_error *error);
+EDEN_API eden_status eden_get_at(const eden_optimizer *optimizer, const char *group,
+                                 const char *name, uint64_t step, double *value,
+                                 eden_error *error);
+
+/* ---- tensors --------------------------------------------------------------- */
+
+#define EDEN_MAX_DIMS 8
+
+enum {
+    EDEN_GRAD_WRITABLE = 1, /* eden_zero_grad() may write the gradient           */
+    EDEN_FROZEN = 2         /* never updated and without state, but in every
+                               checkpoint: running means, frozen layers         */
+};
+
+/* A tensor in row-major order. The first `split` dimensions make the rows that
+ * a factored rule sees and the others the columns; 0 stands for 1, so that a
+ * convolution of out x in x h x w is out rows. */
+typedef struct {
+    size_t size;        /* sizeof(eden_tensor)                                 */
+    void *data;         /* the weights                                         */
+    void *grad;         /* the gradient, or NULL while there is none           */
+    uint32_t dtype;     /* eden_dtype of both                                  */
+    uint32_t device;    /* eden_device of both                                 */
+    uint32_t flags;     /* EDEN_GRAD_WRITABLE, EDEN_FROZEN                     */
+    uint32_t ndim;      /* dimensions, 0 (one value) to EDEN_MAX_DIMS          */
+    uint32_t split;     /* dimensions that make the rows                       */
+    uint32_t reserved;  /* 0                                                   */
+    uint64_t shape[EDEN_MAX_DIMS];
+} eden_tensor;
+
+#define EDEN_TENSOR_INIT \
+    { sizeof(eden_tensor), 0, 0, EDEN_F32, EDEN_HOST, 0, 0, 0, 0, { 0, 0, 0, 0, 0, 0, 0, 0 } }
+
+/* The two tensors everybody needs: float32 with a writable gradient. */
+static inline eden_tensor eden_vector(float *data, float *grad, uint64_t count)
+{
+    eden_tensor t = EDEN_TENSOR_INIT;
+    t.data = data;
+    t.grad = grad;
+    t.flags = EDEN_GRAD_WRITABLE;
+    t.ndim = 1;
+    t.shape[0] = count;
+    return t;
+}
+
+static inline eden_tensor eden_matrix(float *data, float *grad, uint64_t rows, uint64_t cols)
+{
+    eden_tensor t = eden_vector(data, grad, rows);
+    t.ndim = 2;
+    t.shape[1] = cols;
+    return t;
+}
+
+/* Put a tensor under the optimizer's care. Its memory must outlive the
+ * optimizer and may not overlap another tensor's; it is not read or written
+ * here. `group` NULL is the group "default". */
+EDEN_API eden_status eden_add_tensor(eden_optimizer *optimizer, const char *name,
+                                     const eden_tensor *tensor, const char *group,
+                                     eden_error *error);
+
+/* Say where a tensor's gradient is now, or with NULL that there is none: then
+ * eden_step() skips the tensor, its state and its count. A gradient that is
+ * there and zero skips nothing. */
+EDEN_API eden_status eden_set_grad(eden_optimizer *optimizer, const char *name, void *grad,
+                                   eden_error *error);
+
+/* ---- the training loop ----------------------------------------------------- */
+
+/* Zero every gradient that is there; each must be writable. While micro-batches
+ * of an unfinished step are being accumulated this does nothing. */
+EDEN_API eden_status eden_zero_grad(eden_optimizer *optimizer, eden_error *error);
+
+/* Update the weights from the gradients.
+ *
+ * With `accumulate` = k, the first k - 1 of every k calls do nothing but count,
+ * and the k-th steps with the gradients divided by k, so that the same loop
+ * trains on k micro-batches at a time. Backward has to add to the gradients.
+ *
+ * In this order: sum / k, clip by value, clip by global norm (each gradient
+ * times clip_norm / norm if norm > clip_norm), the rule. */
+EDEN_API eden_status eden_step(eden_optimizer *optimizer, eden_error *error);
+
+/* Nesterov's original form wants the gradient at the point the momentum leads
+ * to. With a rule's setting `lookahead`, begin() moves the weights there and
+ * the next eden_step() completes the update; end() goes back instead, to within
+ * one rounding of each weight. Settings and files must wait in between. */
+EDEN_API eden_status eden_lookahead_begin(eden_optimizer *optimizer, eden_error *error);
+EDEN_API eden_status eden_lookahead_end(eden_optimizer *optimizer, eden_error *error);
+
+EDEN_API uint64_t eden_steps(const eden_optimizer *optimizer);   /* steps taken   */
+EDEN_API uint64_t eden_skipped(const eden_optimizer *optimizer); /* by EDEN_SKIP  */
+EDEN_API double eden_grad_norm(const eden_optimizer *optimizer); /* of the last step
+        that measured it, before clipping by norm; 0 if none did */
+
+/* ---- schedules ------------------------------------------------------------- */
+
+/* A schedule is text: a product of functions of the step's number s = 1, 2, ...
+ * It multiplies the group's value, or replaces it inside absolute(...). Each
+ * function is closed-form, so nothing drifts and any step can be asked for.
+ *
+ *     constant(value)
+ *     warmup(n, start=0)               start + (1-start)*s/n up to s = n, then 1
+ *     linear(n, start=1, end=0)        from start at s = 0 to end at s = n
+ *     polynomial(n, power, end=0)      end + (1-end)*(1-s/n)^power
+ *     cosine(n, end=0)                 end + (1-end)*(1+cos(pi*s/n))/2
+ *     cosine_restarts(n, grow=1, end=0)   the same in cycles of n, n*grow, ...
+ *     step(n, factor=0.1)              factor^floor((s-1)/n)
+ *     multistep(factor, n1, n2, ...)   factor^(how many n < s)
+ *     exponential(factor, n=1)         factor^((s-1)/n)
+ *     onecycle(n, start=0.04, peak_at=0.3, end=4e-6)
+ *                                      cosine from start to 1, then to end
+ *     wsd(warmup, stable, decay, end=0)   up, flat, then linearly to end
+ *     inverse_sqrt(n)                  min(s/n, sqrt(n/s))
+ *     plateau(factor=0.1, patience=10, threshold=1e-4, floor=0)
+ *                                      reacts to eden_report()
+ *     sequence(A, n, B, m, C)          A for n steps, then B from its own s = 1
+ *                                      for m steps, then C
+ *
+ * "warmup(500) * cosine(10000, end=0.1)" is a schedule. After its end each
+ * function keeps its last value. Only plateau() remembers anything.
+ *
+ * `group` NULL is the defaults. `schedule` NULL removes. Flags and choices cannot
+ * be scheduled. */
+EDEN_API eden_status eden_schedule(eden_optimizer *optimizer, const char *group,
+                                   const char *name, const char *schedule, eden_error *error);
+
+/* A schedule in code: returns the factor for a step's number. A checkpoint
+ * records that there was one; set it again before loading. */
+typedef double (*eden_schedule_function)(uint64_t step, void *context);
+EDEN_API eden_status eden_schedule_custom(eden_optimizer *optimizer, const char *group,
+                                          const char *name, eden_schedule_function function,
+                                          void *context, eden_error *error);
+
+/* Tell every plateau() schedule a loss; smaller is better. */
+EDEN_API eden_status eden_report(eden_optimizer *optimizer, double loss, eden_error *error);
+
+/* The value of a schedule's text at a step, to plot or to test it. A plateau()
+ * is 1 here. */
+EDEN_API eden_status eden_schedule_value(const char *schedule, uint64_t step, double *value,
+                                         eden_error *error);
+
+/* ---- saving and loading ------------------------------------------------------ */
+
+/* A checkpoint is one safetensors file: weights under their names, state as
+ * NAME@SLOT, and counts, groups, settings, schedules and notes as text in its
+ * metadata. It appears under `path` whole or not at all. A run that loads it
+ * continues bit for bit. */
+
+enum {
+    EDEN_WEIGHTS = 1, /* the weights                                            */
+    EDEN_OPTIM = 2    /* everything else                                        */
+};
+
+/* `parts` is EDEN_WEIGHTS, EDEN_OPTIM or both; 0 is both. The file that was there is
+ * kept as PATH.old. Saving waits for whole steps: not during a look-ahead, nor with
+ * micro-batches pending. */
+EDEN_API eden_status eden_save(eden_optimizer *optimizer, const char *path, uint32_t parts,
+                               eden_error *error);
+
+/* The optimizer must have the tensors, groups and rules of the file, and what of the
+ * config decides results; differences are listed together, and nothing changes unless
+ * everything fits. Settings, schedules and notes become the file's. */
+EDEN_API eden_status eden_load(eden_optimizer *optimizer, const char *path, uint32_t parts,
+                               eden_error *error);
+
+/* Text of your own that travels in the checkpoint: an epoch, a seed. A value of
+ * NULL removes the note; eden_note() returns NULL if there is none, else text
+ * that lives until the note changes. */
+EDEN_API eden_status eden_set_note(eden_optimizer *optimizer, const char *key,
+                                   const char *value, eden_error *error);
+EDEN_API const char *eden_note(const eden_optimizer *optimizer, const char *key);
+
+/* ---- looking inside ------------------------------------------------------------ */
+
+EDEN_API size_t eden_tensor_count(const eden_optimizer *optimizer);
+EDEN_API const char *eden_tensor_name(const eden_optimizer *optimizer, size_t i); /* or NULL */
+
+/* The rule a group uses, or NULL. `group` NULL is the defaults. */
+EDEN_API const eden_rule *eden_group_rule(const eden_optimizer *optimizer, const char *group);
+
+/* Copy a state slot as floats. *count is its length; `values` NULL only asks.
+ * `room` is how many floats `values` can take. */
+EDEN_API eden_status eden_get_state(eden_optimizer *optimizer, const char *tensor,
+                                    const char *slot, float *values, uint64_t room,
+                                    uint64_t *count, eden_error *error);
+
+/* Steps this tensor has taken: fewer than the optimizer's if it was skipped. */
+EDEN_API eden_status eden_tensor_steps(const eden_optimizer *optimizer, const char *tensor,
+                                       uint64_t *steps, eden_error *error);
+
+EDEN_API uint64_t eden_state_bytes(const eden_optimizer *optimizer); /* all STATE  */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

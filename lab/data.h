@@ -1,0 +1,41 @@
+/* data.h - data sets to train on: built in, IDX (MNIST and its kin), CSV. */
+#ifndef LAB_DATA_H
+#define LAB_DATA_H
+
+#include <eden/eden.h>
+
+/* Examples, row major. A feature row is channels x height x width values. */
+typedef struct {
+    uint64_t count;
+    float *x;         /* count x features, scaled for training                 */
+    int32_t *label;   /* count class numbers, or NULL for a regression         */
+    float *target;    /* count standardized targets, or NULL for classification */
+} lab_split;
+
+typedef struct {
+    char name[64];
+    uint32_t channels, height, width; /* a table is 1 x 1 x columns             */
+    uint64_t features;                /* their product                         */
+    uint32_t classes;                 /* 0 for a regression                    */
+    uint64_t hash;                    /* of every byte, so that a resume can tell */
+    double target_scale;              /* regression: standardized x this is the unit */
+    lab_split train, test;
+} lab_data;
+
+/* The 1,797 digits of 8 x 8 that ship with Eden; a fixed fifth is the test set. */
+eden_status lab_data_digits(lab_data *data, eden_error *error);
+
+/* A directory of four IDX files under MNIST's usual names, gzipped or not. */
+eden_status lab_data_idx(lab_data *data, const char *directory, eden_error *error);
+
+/* A CSV file with a header line, gzipped or not. The column `label` is what to
+ * predict: a class if every value is a whole number below 1,000 or some value is
+ * not a number at all, else a regression target; `kind` "class" or "value"
+ * overrules that, NULL decides. A fifth, drawn by `seed`, is the test set.
+ * Columns are standardized by the training set's mean and deviation. */
+eden_status lab_data_csv(lab_data *data, const char *path, const char *label,
+                         const char *kind, uint64_t seed, eden_error *error);
+
+void lab_data_free(lab_data *data); /* leaves it all zero; NULL is fine          */
+
+#endif

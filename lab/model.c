@@ -1,0 +1,231 @@
+/* model.c - making a model, running it over a batch, and giving out its tensors. */
+#include "lab/model.h"
+
+#include "lab/data_parts.h"
+#include "lab/gemm.h"
+#include "lab/model_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Below this many multiplications, waking a thread takes longer than it helps. */
+static const uint64_t WORTH_THREADS = 4000000;
+
+/* ---- one batch ---------------------------------------------------------------------- */
+
+typedef struct {
+    lab_model *model;
+    const lab_program *program;
+    uint32_t from, to;
+} span;
+
+static void run_block(void *job, size_t index, uint32_t worker)
+{
+    const span *s = job;
+    lab_model *m = s->model;
+    lab_batch *batch = &m->batch;
+    lab_block block = { index, index * batch->block_rows, batch->count - index * batch->block_rows,
+                        m->block_grads + index * m->learned, m->scratch + worker * m->scratch_count };
+    if (block.rows > batch->block_rows) block.rows = batch->block_rows;
+    if (s->from == 0) {
+        const uint64_t first = block.first * m->features, n = block.rows * m->features;
+        for (uint64_t i = first; i < first + n; i++) m->input[i] = (lab_real)batch->x[i];
+    }
+    for (uint32_t i = s->from; i < s->to; i++) {
+        const lab_model_step *step = &s->program->step[i];
+        if (step->each) step->each(step->layer, batch, &block);
+    }
+}
+
+static void run_tasks(lab_model *m, uint64_t work, size_t tasks, lab_task task, void *job)
+{
+    if (work >= WORTH_THREADS) lab_workers_run(m->workers, tasks, task, job);
+    else for (size_t i = 0; i < tasks; i++) task(job, i, 0);
+}
+
+/* Steps up to the next join run block by block, so that a block stays in cache. */
+static void run_program(lab_model *m, const lab_program *program)
+{
+    const uint64_t work = m->work * m->batch.count * (m->batch.training ? 3 : 1);
+    span s = { m, program, 0, 0 };
+    while (s.from < program->steps) {
+        const lab_model_step *last = NULL;
+        while (s.to < program->steps && !(last && last->join)) last = &program->step[s.to++];
+        run_tasks(m, work, m->batch.blocks, run_block, &s);
+        if (last->join) last->join(last->layer, &m->batch);
+        s.from = s.to;
+    }
+}
+
+enum { PIECE = 16384 };
+
+/* Add the blocks' gradients to the model's, in the order of the blocks. */
+static void add_gradients(void *job, size_t index, uint32_t worker)
+{
+    lab_model *m = job;
+    const uint64_t from = index * PIECE, left = m->learned - from, n = left < PIECE ? left : PIECE;
+    lab_real *restrict sum = m->grads + from;
+    (void)worker;
+    for (uint64_t b = 0; b < m->batch.blocks; b++) {
+        const lab_real *restrict part = m->block_grads + b * m->learned + from;
+        for (uint64_t i = 0; i < n; i++) sum[i] += part[i];
+    }
+}
+
+/* Sums over the batch's blocks. */
+static void finish_batch(const lab_batch *batch, double *loss, uint64_t *correct)
+{
+    for (uint64_t b = 0; b < batch->blocks; b++) {
+        *loss += batch->loss[b];
+        *correct += batch->correct[b];
+    }
+}
+
+static void begin_batch(lab_model *m, const float *x, const int32_t *label, const float *target,
+                        uint64_t count)
+{
+    m->batch.count = count;
+    m->batch.x = x;
+    m->batch.label = label;
+    m->batch.target = target;
+    lab_model_cut(m, count, &m->batch.blocks, &m->batch.block_rows);
+}
+
+/* ---- training and evaluation ------------------------------------------------------------ */
+
+static eden_status check_rows(const lab_model *m, const float *x, const int32_t *label,
+                              const float *target, uint64_t count, eden_error *error)
+{
+    if (count == 0) return data_fail(error, EDEN_E_ARGUMENT, "there are no rows for the model");
+    if (!x) return data_fail(error, EDEN_E_ARGUMENT, "there are no features for the model");
+    if (m->classes ? !label : !target)
+        return data_fail(error, EDEN_E_ARGUMENT, "the model needs %s",
+                         m->classes ? "labels, and there are none" : "targets, and there are none");
+    for (uint64_t i = 0; m->classes && i < count; i++)
+        if (label[i] < 0 || (uint64_t)label[i] >= m->classes)
+            return data_fail(error, EDEN_E_VALUE, "row %llu has the label %d, and classes are 0 to %llu",
+                             (unsigned long long)i, label[i], (unsigned long long)m->classes - 1);
+    return EDEN_OK;
+}
+
+eden_status lab_model_train(lab_model *m, const float *x, const int32_t *label,
+                            const float *target, uint64_t count, uint64_t step, double *loss,
+                            uint64_t *correct, eden_error *error)
+{
+    if (!m || !loss || !correct)
+        return data_fail(error, EDEN_E_ARGUMENT, "lab_model_train() was given NULL");
+    eden_status status = check_rows(m, x, label, target, count, error);
+    if (!status) status = lab_model_reserve(m, count, error);
+    if (status) return status;
+    begin_batch(m, x, label, target, count);
+    m->batch.training = 1;
+    m->batch.seed = m->seed;
+    m->batch.step = step;
+    run_program(m, &m->train);
+    run_tasks(m, m->learned * m->batch.blocks, (m->learned + PIECE - 1) / PIECE, add_gradients, m);
+    *loss = 0;
+    *correct = 0;
+    finish_batch(&m->batch, loss, correct);
+    *loss /= (double)count;
+    return EDEN_OK;
+}
+
+eden_status lab_model_eval(lab_model *m, const lab_split *split, double *loss, uint64_t *correct,
+                           eden_error *error)
+{
+    if (!m || !split || !loss || !correct)
+        return data_fail(error, EDEN_E_ARGUMENT, "lab_model_eval() was given NULL");
+    /* The same pieces whatever was trained with. */
+    const uint64_t piece = 8 * m->least_rows;
+    eden_status status = check_rows(m, split->x, split->label, split->target, split->count, error);
+    if (!status) status = lab_model_reserve(m, split->count < piece ? split->count : piece, error);
+    if (status) return status;
+    m->batch.training = 0;
+    *loss = 0;
+    *correct = 0;
+    for (uint64_t first = 0; first < split->count; first += piece) {
+        const uint64_t left = split->count - first;
+        begin_batch(m, split->x + first * m->features, split->label ? split->label + first : NULL,
+                    split->target ? split->target + first : NULL, left < piece ? left : piece);
+        run_program(m, &m->eval);
+        finish_batch(&m->batch, loss, correct);
+    }
+    *loss /= (double)split->count;
+    return EDEN_OK;
+}
+
+/* ---- creating --------------------------------------------------------------------------- */
+
+eden_status lab_model_create(lab_model **model, const lab_model_config *config,
+                             const lab_data *data, eden_error *error)
+{
+    if (!model || !config || !data)
+        return data_fail(error, EDEN_E_ARGUMENT, "lab_model_create() was given NULL");
+    lab_model *m = calloc(1, sizeof *m);
+    if (!m) return data_fail(error, EDEN_E_MEMORY, "there is not enough memory for the model");
+    eden_status status = lab_model_build(m, config, data, error);
+    const lab_split *const splits[] = { &data->train, &data->test };
+    for (int i = 0; i < 2 && !status; i++)
+        if (splits[i]->count > 0)
+            status = check_rows(m, splits[i]->x, splits[i]->label, splits[i]->target,
+                                splits[i]->count, error);
+    if (!status) {
+        m->workers = lab_workers_create(config->threads);
+        status = m->workers ? lab_model_start(m, error)
+                            : data_fail(error, EDEN_E_MEMORY, "there is not enough memory for threads");
+    }
+    if (status) {
+        lab_model_destroy(m);
+        return status;
+    }
+    lab_gemm_one_thread();
+    *model = m;
+    return EDEN_OK;
+}
+
+void lab_model_destroy(lab_model *m)
+{
+    if (!m) return;
+    lab_workers_destroy(m->workers);
+    for (uint32_t i = 0; i < m->layers; i++) free(m->layer[i].sums);
+    free(m->values);
+    free(m->grads);
+    free(m->space);
+    free(m);
+}
+
+const char *lab_model_describe(const lab_model *m) { return m->text; }
+uint64_t lab_model_weights(const lab_model *m) { return m->weights; }
+
+/* ---- the optimizer ------------------------------------------------------------------------- */
+
+static eden_status add_tensor(const lab_tensor *t, eden_optimizer *optimizer, const char *vectors,
+                              eden_error *error)
+{
+    eden_tensor tensor = EDEN_TENSOR_INIT;
+    tensor.data = t->value;
+    tensor.grad = t->grad;
+    tensor.flags = t->role == LAB_RUNNING ? EDEN_FROZEN : EDEN_GRAD_WRITABLE;
+    tensor.ndim = t->ndim;
+    memcpy(tensor.shape, t->shape, sizeof t->shape);
+    return eden_add_tensor(optimizer, t->name, &tensor, t->role == LAB_MATRIX ? NULL : vectors,
+                           error);
+}
+
+eden_status lab_model_register(lab_model *m, eden_optimizer *optimizer, const char *vectors,
+                               eden_error *error)
+{
+    if (!m || !optimizer)
+        return data_fail(error, EDEN_E_ARGUMENT, "lab_model_register() was given NULL");
+    if (sizeof(lab_real) != sizeof(float))
+        return data_fail(error, EDEN_E_DTYPE,
+                         "this build of the model computes in float64 to be tested, and optimizers "
+                         "take float32");
+    for (uint32_t i = 0; i < m->layers; i++)
+        for (uint32_t k = 0; k < m->layer[i].tensors; k++) {
+            const eden_status status =
+                add_tensor(&m->layer[i].tensor[k], optimizer, vectors, error);
+            if (status) return status;
+        }
+    return EDEN_OK;
+}

@@ -1,0 +1,56 @@
+/* model.h - small networks with forward and backward, on CBLAS.
+ *
+ * Work is split over fixed blocks of a batch, and blocks are added in order, so
+ * the number of threads changes no bit. Another processor may, since a CBLAS picks
+ * its products by it.
+ *
+ * The loss is the mean cross-entropy of a softmax, or for a regression the mean
+ * squared error. A layer that batch normalization follows has no bias. */
+#ifndef LAB_MODEL_H
+#define LAB_MODEL_H
+
+#include <eden/eden.h>
+
+#include "lab/data.h"
+
+typedef struct lab_model lab_model;
+
+typedef struct {
+    const char *kind;    /* "logistic", "mlp" or "cnn"                         */
+    const char *widths;  /* mlp: "256,128"; cnn: channels "16,32"; NULL: these */
+    const char *norm;    /* "none", "batch" or "layer"; NULL: batch for a cnn,
+                            none for the others                                */
+    double dropout;      /* before the last layer, 0 to below 1; < 0: 0.2 for an
+                            mlp, 0.25 for a cnn, 0 for logistic                */
+    uint64_t seed;       /* of initial weights and of dropout                  */
+    uint32_t threads;    /* 0: one a core                                      */
+} lab_model_config;
+
+/* A model for the shape of `data`. Fails with EDEN_E_NAME for an unknown kind or
+ * norm and EDEN_E_VALUE or EDEN_E_SHAPE for the rest, each with its sentence. */
+eden_status lab_model_create(lab_model **model, const lab_model_config *config,
+                             const lab_data *data, eden_error *error);
+void lab_model_destroy(lab_model *model);
+
+/* One line, such as "mlp 64-128-64-10, 17,226 weights"; the text lives with the model. */
+const char *lab_model_describe(const lab_model *model);
+uint64_t lab_model_weights(const lab_model *model);
+
+/* Give every tensor to an optimizer: matrices to the group "default", biases and
+ * norms to the group named `vectors` (NULL: "default"), running means frozen. After
+ * a failure the optimizer may hold some of them. */
+eden_status lab_model_register(lab_model *model, eden_optimizer *optimizer,
+                               const char *vectors, eden_error *error);
+
+/* Forward and backward on `count` rows of `x`; adds to the gradients. Dropout
+ * masks are a function of (seed, step). label or target as in lab_split. *loss
+ * is the mean, *correct how many were classified right (0 for a regression). */
+eden_status lab_model_train(lab_model *model, const float *x, const int32_t *label,
+                            const float *target, uint64_t count, uint64_t step,
+                            double *loss, uint64_t *correct, eden_error *error);
+
+/* The same without gradients, dropout or running statistics, for a whole split. */
+eden_status lab_model_eval(lab_model *model, const lab_split *split, double *loss,
+                           uint64_t *correct, eden_error *error);
+
+#endif

@@ -1,0 +1,297 @@
+/* model_build.c - from a config to a list of layers. */
+#include "lab/model_inside.h"
+
+#include "lab/data_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MOST_WIDTHS = 16, MOST_WIDTH = 65536 };
+
+/* So many weights are 1 GiB of float32, and as much of each state slot. */
+static const uint64_t MOST_WEIGHTS = (uint64_t)1 << 28;
+
+typedef enum { NORM_NONE, NORM_BATCH, NORM_LAYER } norm_kind;
+
+/* What the config says, checked. */
+typedef struct {
+    const char *kind;
+    uint64_t width[MOST_WIDTHS];
+    uint32_t widths;
+    norm_kind norm;
+    double dropout;
+} plan;
+
+/* ---- reading the config -------------------------------------------------------------- */
+
+static eden_status read_widths(plan *p, const char *text, eden_error *error)
+{
+    const char *at = text;
+    for (;;) {
+        uint64_t width = 0;
+        size_t digits = 0;
+        for (; at[digits] >= '0' && at[digits] <= '9' && width <= MOST_WIDTH; digits++)
+            width = 10 * width + (uint64_t)(at[digits] - '0');
+        if (width > MOST_WIDTH)
+            return data_fail(error, EDEN_E_VALUE, "widths '%.80s': the largest width is %d", text,
+                             (int)MOST_WIDTH);
+        at += digits;
+        if (digits == 0 || (*at && *at != ','))
+            return data_fail(error, EDEN_E_VALUE,
+                             "widths '%.80s' are not whole numbers with commas between them, "
+                             "such as 128,64", text);
+        if (width == 0)
+            return data_fail(error, EDEN_E_VALUE,
+                             "widths '%.80s': a layer of width 0 has no weights", text);
+        if (p->widths == MOST_WIDTHS)
+            return data_fail(error, EDEN_E_VALUE, "widths '%.80s': at most %d layers", text,
+                             (int)MOST_WIDTHS);
+        p->width[p->widths++] = width;
+        if (!*at++) return EDEN_OK;
+    }
+}
+
+static eden_status read_norm(plan *p, const char *norm, eden_error *error)
+{
+    static const char *const names[] = { "none", "batch", "layer" };
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(norm, names[i]) != 0) continue;
+        p->norm = (norm_kind)i;
+        return EDEN_OK;
+    }
+    return data_fail(error, EDEN_E_NAME, "'%.80s' is no normalization: it is none, batch or layer",
+                     norm);
+}
+
+/* The defaults of a kind, and then what the config says instead. */
+static eden_status read_config(plan *p, const lab_model_config *config, eden_error *error)
+{
+    static const struct {
+        const char *kind, *widths, *norm;
+        double dropout;
+    } kinds[] = { { "logistic", NULL, "none", 0 },
+                  { "mlp", "256,128", "none", 0.2 },
+                  { "cnn", "16,32", "batch", 0.25 } };
+    size_t k = 0;
+    if (!config->kind) return data_fail(error, EDEN_E_ARGUMENT, "the model has no kind");
+    while (k < 3 && strcmp(config->kind, kinds[k].kind) != 0) k++;
+    if (k == 3)
+        return data_fail(error, EDEN_E_NAME, "'%.80s' is no model: there are logistic, mlp and cnn",
+                         config->kind);
+    p->kind = kinds[k].kind;
+    p->dropout = config->dropout < 0 ? kinds[k].dropout : config->dropout;
+    if (!(p->dropout < 1))
+        return data_fail(error, EDEN_E_VALUE,
+                         "dropout is at least 0 and less than 1: 1 leaves nothing to learn from");
+    eden_status status = read_norm(p, config->norm ? config->norm : kinds[k].norm, error);
+    if (status) return status;
+    if (k == 0 && config->widths)
+        return data_fail(error, EDEN_E_VALUE,
+                         "widths '%.80s' say nothing to logistic, which has one layer: choose mlp",
+                         config->widths);
+    if (k == 0 && p->norm != NORM_NONE)
+        return data_fail(error, EDEN_E_VALUE,
+                         "logistic has one layer and nothing to normalize: choose mlp");
+    return k == 0 ? EDEN_OK
+                  : read_widths(p, config->widths ? config->widths : kinds[k].widths, error);
+}
+
+/* ---- adding layers ---------------------------------------------------------------------- */
+
+static lab_layer *next_layer(lab_model *m)
+{
+    lab_layer *l = &m->layer[m->layers];
+    l->number = m->layers++;
+    return l;
+}
+
+static lab_shape last_shape(const lab_model *m) { return m->layer[m->layers - 1].out_shape; }
+
+static eden_status add_norm(lab_model *m, norm_kind norm, uint32_t number, eden_error *error)
+{
+    const lab_shape in = last_shape(m);
+    char name[16];
+    snprintf(name, sizeof name, "norm%u", number);
+    if (norm == NORM_LAYER) lab_layer_norm(next_layer(m), name, in);
+    if (norm == NORM_BATCH && !lab_batch_norm(next_layer(m), name, in))
+        return data_fail(error, EDEN_E_MEMORY, "there is not enough memory for the model");
+    return EDEN_OK;
+}
+
+/* A bias before batch normalization would be taken off again with the mean. */
+static eden_status add_hidden(lab_model *m, const plan *p, lab_shape in, eden_error *error)
+{
+    char name[16];
+    for (uint32_t i = 0; i < p->widths; i++) {
+        snprintf(name, sizeof name, "layer%u", i + 1);
+        lab_dense(next_layer(m), name, in, p->width[i], p->norm != NORM_BATCH, 2);
+        const eden_status status = add_norm(m, p->norm, i + 1, error);
+        if (status) return status;
+        in = last_shape(m);
+        lab_relu(next_layer(m), in);
+    }
+    return EDEN_OK;
+}
+
+/* ReLU comes after the pooling, where it is the same and a quarter of the work. */
+static eden_status add_convolutions(lab_model *m, const plan *p, lab_shape in, eden_error *error)
+{
+    char name[16];
+    for (uint32_t i = 0; i < p->widths; i++) {
+        if (in.height < 2 || in.width < 2)
+            return data_fail(error, EDEN_E_SHAPE,
+                             "an image of %llu x %llu can be halved %u times and not %u: "
+                             "give the cnn fewer layers",
+                             (unsigned long long)m->layer[0].in_shape.height,
+                             (unsigned long long)m->layer[0].in_shape.width, i, p->widths);
+        snprintf(name, sizeof name, "conv%u", i + 1);
+        lab_convolution(next_layer(m), name, in, p->width[i], p->norm != NORM_BATCH);
+        const eden_status status = add_norm(m, p->norm, i + 1, error);
+        if (status) return status;
+        in = last_shape(m);
+        lab_max_pool(next_layer(m), in);
+        in = last_shape(m);
+        lab_relu(next_layer(m), in);
+    }
+    return EDEN_OK;
+}
+
+static void add_end(lab_model *m, const plan *p, lab_shape in, uint64_t outputs)
+{
+    char name[16];
+    const int is_cnn = strcmp(p->kind, "cnn") == 0;
+    snprintf(name, sizeof name, "layer%u", is_cnn ? 1 : p->widths + 1);
+    if (m->layers) in = last_shape(m);
+    if (p->dropout > 0) lab_dropout(next_layer(m), in, p->dropout);
+    lab_dense(next_layer(m), name, in, outputs, 1, 1);
+    in = last_shape(m);
+    if (m->classes) lab_cross_entropy(next_layer(m), in);
+    else lab_squared_error(next_layer(m), in);
+}
+
+/* ---- limits and programs ------------------------------------------------------------------ */
+
+/* Where each tensor's values are, and the totals. Values begin on multiples of 64
+ * bytes. Returns 0 if there are too many. */
+static int place(lab_model *m)
+{
+    const uint64_t unit = 64 / sizeof(lab_real);
+    for (int running = 0; running < 2; running++) {
+        for (uint32_t i = 0; i < m->layers; i++)
+            for (uint32_t k = 0; k < m->layer[i].tensors; k++) {
+                lab_tensor *t = &m->layer[i].tensor[k];
+                if ((t->role == LAB_RUNNING) != running) continue;
+                t->count = 1;
+                for (uint32_t d = 0; d < t->ndim; d++)
+                    if (__builtin_mul_overflow(t->count, t->shape[d], &t->count)) return 0;
+                if (t->count > MOST_WEIGHTS || m->weights + t->count > MOST_WEIGHTS) return 0;
+                if (!running) m->weights += t->count;
+                t->offset = m->all;
+                m->all += (t->count + unit - 1) / unit * unit;
+            }
+        if (!running) m->learned = m->all;
+    }
+    return 1;
+}
+
+static void append(lab_program *program, lab_layer *l, lab_block_step *each, lab_batch_step *join)
+{
+    if (each || join) program->step[program->steps++] = (lab_model_step){ l, each, join };
+}
+
+static void make_programs(lab_model *m)
+{
+    for (uint32_t i = 0; i < m->layers; i++) {
+        lab_layer *l = &m->layer[i];
+        append(&m->train, l, l->kind->forward_gather, l->kind->forward_join);
+        append(&m->train, l, l->kind->forward, NULL);
+        append(&m->eval, l, l->kind->forward, NULL);
+    }
+    for (uint32_t i = m->layers; i-- > 0;) {
+        lab_layer *l = &m->layer[i];
+        append(&m->train, l, l->kind->backward_gather, l->kind->backward_join);
+        append(&m->train, l, l->kind->backward, NULL);
+    }
+}
+
+/* Convolutions are products for an image or a few, so that small blocks cost them
+ * nothing; products of dense layers want more rows. Each block has gradients of
+ * its own, which a large model can afford for fewer blocks. */
+static void set_limits(lab_model *m, int is_cnn)
+{
+    const uint64_t values = (uint64_t)1 << 26;
+    m->least_rows = is_cnn ? 8 : 32;
+    m->most_blocks = values / m->learned;
+    if (m->most_blocks < 1) m->most_blocks = 1;
+    if (m->most_blocks > LAB_MOST_BLOCKS) m->most_blocks = LAB_MOST_BLOCKS;
+    for (uint32_t i = 0; i < m->layers; i++) {
+        m->work += m->layer[i].work;
+        if (m->layer[i].scratch_count > m->scratch_count)
+            m->scratch_count = m->layer[i].scratch_count;
+    }
+    m->scratch_count = (m->scratch_count + 15) / 16 * 16;
+}
+
+/* ---- describing ------------------------------------------------------------------------------ */
+
+static void describe(lab_model *m, const plan *p, const lab_data *data, uint64_t outputs)
+{
+    char *at = m->text, *end = m->text + sizeof m->text, number[32];
+    const int is_cnn = strcmp(p->kind, "cnn") == 0;
+    if (is_cnn)
+        at += snprintf(at, (size_t)(end - at), "cnn %ux%ux%u", data->channels, data->height,
+                       data->width);
+    else
+        at += snprintf(at, (size_t)(end - at), "%s %llu", p->kind,
+                       (unsigned long long)data->features);
+    for (uint32_t i = 0; i < p->widths; i++)
+        at += snprintf(at, (size_t)(end - at), "-%llu", (unsigned long long)p->width[i]);
+    at += snprintf(at, (size_t)(end - at), "-%llu", (unsigned long long)outputs);
+    if (p->norm)
+        at += snprintf(at, (size_t)(end - at), ", %s norm", p->norm == NORM_BATCH ? "batch" : "layer");
+    if (p->dropout > 0)
+        at += snprintf(at, (size_t)(end - at), ", dropout %llu %%",
+                       (unsigned long long)(100 * p->dropout + 0.5));
+    /* Digits in threes. */
+    snprintf(number, sizeof number, "%llu", (unsigned long long)m->weights);
+    *at++ = ',';
+    *at++ = ' ';
+    for (size_t i = 0, n = strlen(number); i < n; i++) {
+        if (i > 0 && (n - i) % 3 == 0) *at++ = ',';
+        *at++ = number[i];
+    }
+    snprintf(at, (size_t)(end - at), " weights");
+}
+
+eden_status lab_model_build(lab_model *m, const lab_model_config *config, const lab_data *data,
+                            eden_error *error)
+{
+    plan p = { 0 };
+    eden_status status = read_config(&p, config, error);
+    if (status) return status;
+    const int is_cnn = strcmp(p.kind, "cnn") == 0;
+    const lab_shape in = { data->channels, data->height, data->width };
+    const uint64_t outputs = data->classes ? data->classes : 1;
+    if (data->features == 0 || lab_size(in) != data->features || data->features > INT32_MAX)
+        return data_fail(error, EDEN_E_SHAPE, "the data have rows of %llu values and say %u x %u x %u",
+                         (unsigned long long)data->features, data->channels, data->height,
+                         data->width);
+    if (is_cnn && (data->height == 1 || data->width == 1))
+        return data_fail(error, EDEN_E_SHAPE,
+                         "a cnn needs images, and '%s' is a table: choose mlp or logistic",
+                         data->name);
+    m->seed = config->seed;
+    m->features = data->features;
+    m->classes = data->classes;
+    m->layer[0].in_shape = in;
+    status = is_cnn ? add_convolutions(m, &p, in, error) : add_hidden(m, &p, in, error);
+    if (status) return status;
+    add_end(m, &p, in, outputs);
+    if (!place(m))
+        return data_fail(error, EDEN_E_VALUE, "the model has more than %llu weights: choose "
+                         "smaller widths", (unsigned long long)MOST_WEIGHTS);
+    set_limits(m, is_cnn);
+    make_programs(m);
+    describe(m, &p, data, outputs);
+    return EDEN_OK;
+}

@@ -1,0 +1,61 @@
+/* model_inside.h - a model from the inside, for its own files and for tests. */
+#ifndef LAB_MODEL_INSIDE_H
+#define LAB_MODEL_INSIDE_H
+
+#include "lab/layer.h"
+#include "lab/model.h"
+#include "lab/workers.h"
+
+enum { LAB_MOST_LAYERS = 80 };
+
+/* One thing to do with each block, and then one with them all, of which either
+ * may be absent. */
+typedef struct {
+    lab_layer *layer;
+    lab_block_step *each;
+    lab_batch_step *join;
+} lab_model_step;
+
+/* The steps of a forward, or of a forward and a backward, in their order. */
+typedef struct {
+    lab_model_step step[6 * LAB_MOST_LAYERS];
+    uint32_t steps;
+} lab_program;
+
+struct lab_model {
+    uint32_t layers;
+    lab_layer layer[LAB_MOST_LAYERS]; /* the last is the loss                  */
+    lab_program train, eval;
+    uint64_t seed, features, classes;
+    uint64_t weights;                 /* without padding and running statistics */
+    uint64_t learned, all;            /* values, padding included, without and
+                                         with running statistics               */
+    lab_real *values, *grads;
+    uint64_t work;                    /* multiplications for a row, forward    */
+    uint64_t least_rows, most_blocks; /* how a batch is cut                    */
+    lab_workers *workers;
+    lab_batch batch;
+    /* Buffers for batches of up to `rows` rows. */
+    uint64_t rows;
+    void *space;
+    lab_real *input, *block_grads, *scratch;
+    uint64_t scratch_count;           /* for one worker                        */
+    char text[256];
+};
+
+/* Fill in layers and limits from the config; allocates nothing but what layers
+ * own themselves. */
+eden_status lab_model_build(lab_model *model, const lab_model_config *config,
+                            const lab_data *data, eden_error *error);
+
+/* Allocate and start the weights. */
+eden_status lab_model_start(lab_model *model, eden_error *error);
+
+/* Have buffers for a batch of `rows`; those there are stay on failure. */
+eden_status lab_model_reserve(lab_model *model, uint64_t rows, eden_error *error);
+
+/* How a batch of `count` rows is cut. */
+void lab_model_cut(const lab_model *model, uint64_t count, uint64_t *blocks,
+                   uint64_t *block_rows);
+
+#endif

@@ -1,0 +1,76 @@
+/* train.h - the training loop: batches, schedule, evaluation, checkpoints. */
+#ifndef LAB_TRAIN_H
+#define LAB_TRAIN_H
+
+#include "lab/data.h"
+#include "lab/model.h"
+
+typedef struct lab_run lab_run;
+
+typedef struct {
+    const char *optimizer;  /* a rule's or preset's name                        */
+    const char *settings;   /* "lr=0.1,momentum=0.9" over the defaults, or NULL */
+    const char *no_decay;   /* "1": biases and norms get weight_decay=0 where the
+                               rule has it; NULL: no such group                 */
+    const char *schedule;   /* for lr, in eden_schedule()'s words; NULL: none   */
+    uint64_t warmup;        /* steps of linear warm-up on top; 0: none          */
+    uint64_t epochs, batch;
+    double clip_norm;       /* 0: off                                           */
+    uint32_t accumulate;    /* 0 or 1: off                                      */
+    uint64_t seed;          /* of the data order (a function of seed and epoch) */
+    uint32_t threads;
+    lab_model_config model;
+} lab_config;
+
+/* What a run has measured so far. Times are in seconds. */
+typedef struct {
+    uint64_t step, steps;       /* taken, and in the whole run                  */
+    uint64_t epoch;             /* from 1                                       */
+    double lr;                  /* of the last step                             */
+    double loss, accuracy;      /* of the last step's batch                     */
+    double train_loss;          /* mean of the epoch so far                     */
+    double test_loss, test_accuracy; /* of the last evaluation; NaN before it   */
+    double seconds, step_seconds, optimizer_seconds; /* all, in steps, in eden_step */
+    double grad_norm;
+    int evaluated;              /* 1 if the last step ended an epoch            */
+    double state_bytes_per_weight;
+} lab_progress;
+
+/* "data" must outlive the run. A config that makes no sense (batch 0, a task the
+ * model cannot do) fails with a sentence. */
+eden_status lab_run_create(lab_run **run, const lab_config *config, const lab_data *data,
+                           eden_error *error);
+void lab_run_destroy(lab_run *run);
+
+/* Take one step; *done is 1 when the run is complete. A step is `accumulate` batches
+ * of one epoch; those that the epoch's last step lacks count as zero gradients. A
+ * loss that is not finite is EDEN_E_GRADIENT. After a failure the run can neither go
+ * on nor be saved, but it can load a checkpoint. */
+eden_status lab_run_step(lab_run *run, int *done, eden_error *error);
+const lab_progress *lab_run_progress(const lab_run *run);
+const lab_model *lab_run_model(const lab_run *run);
+eden_optimizer *lab_run_optimizer(lab_run *run);
+
+/* A checkpoint holds the run's identity (data, model, batch, seeds) in notes; a
+ * load refuses another run, and the resumed run continues bit for bit. */
+eden_status lab_run_save(lab_run *run, const char *path, eden_error *error);
+eden_status lab_run_load(lab_run *run, const char *path, eden_error *error);
+
+/* What a checkpoint was made with, so that a resume needs no flags again. The
+ * config's texts live until lab_saved_close(); `data` is lab_data's name. */
+typedef struct lab_saved lab_saved;
+eden_status lab_saved_open(lab_saved **saved, const char *path, eden_error *error);
+const lab_config *lab_saved_config(const lab_saved *saved);
+const char *lab_saved_data(const lab_saved *saved);
+uint64_t lab_saved_step(const lab_saved *saved); /* steps it has taken */
+void lab_saved_close(lab_saved *saved);
+
+/* Test-set loss and accuracy now. */
+eden_status lab_run_evaluate(lab_run *run, double *loss, double *accuracy, eden_error *error);
+
+/* The learning rate that a task and model want with an optimizer, from the one
+ * table in rates.c, with where it came from. 0 if the table has no row: then use
+ * the rule's default. */
+double lab_rate(const char *task, const char *model, const char *optimizer, const char **source);
+
+#endif

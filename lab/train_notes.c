@@ -1,0 +1,326 @@
+/* train_notes.c - what a checkpoint knows about the run it belongs to. */
+#include "lab/train_run.h"
+
+#include <eden/safetensors.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOTE_ROOM 64
+#define IN_FILE "eden.note." /* how the library spells a note in the metadata */
+#define FORMAT "1"
+
+/* ---- numbers ------------------------------------------------------------------------ */
+
+void lab_write_number(double value, char text[LAB_NUMBER_ROOM])
+{
+    int exponent = 0;
+    if (!isfinite(value)) {
+        snprintf(text, LAB_NUMBER_ROOM, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
+        return;
+    }
+    long long whole = (long long)ldexp(frexp(value, &exponent), 53);
+    for (exponent -= 53; whole && whole % 2 == 0; exponent++) whole /= 2;
+    snprintf(text, LAB_NUMBER_ROOM, "%s%lldp%d", !whole && signbit(value) ? "-" : "", whole,
+             whole ? exponent : 0);
+}
+
+int lab_read_number(const char *text, double *value)
+{
+    char *end;
+    if (!strcmp(text, "nan") || !strcmp(text, "inf") || !strcmp(text, "-inf")) {
+        *value = *text == 'n' ? NAN : *text == 'i' ? INFINITY : -INFINITY;
+        return 1;
+    }
+    const size_t sign = *text == '-', digits = strspn(text + sign, "0123456789");
+    if (!digits || digits > 16 || text[sign + digits] != 'p') return 0;
+    const char *power = text + sign + digits + 1;
+    const size_t minus = *power == '-', places = strspn(power + minus, "0123456789");
+    if (!places || places > 4 || power[minus + places]) return 0;
+    const double whole = (double)strtoll(text + sign, &end, 10);
+    *value = ldexp(sign ? -whole : whole, (int)strtol(power, &end, 10));
+    return 1;
+}
+
+static int read_count(const char *text, uint64_t most, uint64_t *value)
+{
+    const size_t digits = strspn(text, "0123456789");
+    if (!digits || digits > 19 || text[digits]) return 0;
+    *value = strtoull(text, NULL, 10);
+    return *value <= most;
+}
+
+/* ---- the fields of a config as notes -------------------------------------------------- */
+
+/* One field: its note, its name in a sentence, where it stands and what it is. A
+ * resume must agree in all that are `same`. */
+typedef struct {
+    const char *key, *name;
+    enum { TEXT, COUNT, COUNT32, REAL } kind;
+    size_t offset;
+    int same;
+} field;
+
+#define FIELD(member) offsetof(lab_config, member)
+static const field fields[] = {
+    { "lab.optimizer", "optimizer", TEXT, FIELD(optimizer), 1 },
+    { "lab.settings", "settings", TEXT, FIELD(settings), 1 },
+    { "lab.no_decay", "no_decay", TEXT, FIELD(no_decay), 1 },
+    { "lab.schedule", "schedule", TEXT, FIELD(schedule), 1 },
+    { "lab.warmup", "warmup", COUNT, FIELD(warmup), 1 },
+    { "lab.batch", "batch", COUNT, FIELD(batch), 1 },
+    { "lab.epochs", "epochs", COUNT, FIELD(epochs), 0 },
+    { "lab.clip_norm", "clip_norm", REAL, FIELD(clip_norm), 1 },
+    { "lab.accumulate", "accumulate", COUNT32, FIELD(accumulate), 1 },
+    { "lab.seed", "seed", COUNT, FIELD(seed), 1 },
+    { "lab.model", "model", TEXT, FIELD(model.kind), 1 },
+    { "lab.widths", "widths", TEXT, FIELD(model.widths), 1 },
+    { "lab.norm", "norm", TEXT, FIELD(model.norm), 1 },
+    { "lab.dropout", "dropout", REAL, FIELD(model.dropout), 1 },
+    { "lab.model_seed", "model seed", COUNT, FIELD(model.seed), 1 },
+};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+/* A field's text, in `room` if it is a number; NULL for a text that is not set. */
+static const char *field_text(const field *f, const lab_config *config, char room[NOTE_ROOM])
+{
+    const void *at = (const char *)config + f->offset;
+    uint64_t count = 0;
+    if (f->kind == TEXT) return *(const char *const *)at;
+    if (f->kind == REAL) {
+        lab_write_number(*(const double *)at, room);
+        return room;
+    }
+    count = f->kind == COUNT ? *(const uint64_t *)at : *(const uint32_t *)at;
+    snprintf(room, NOTE_ROOM, "%llu", (unsigned long long)count);
+    return room;
+}
+
+/* The other way; 1 if the text makes sense. */
+static int set_field(const field *f, lab_config *config, const char *text)
+{
+    void *at = (char *)config + f->offset;
+    uint64_t count = 0;
+    if (f->kind == TEXT) {
+        *(const char **)at = text;
+        return 1;
+    }
+    if (!text) return 0;
+    if (f->kind == REAL) return lab_read_number(text, at);
+    if (!read_count(text, f->kind == COUNT ? UINT64_MAX : UINT32_MAX, &count)) return 0;
+    if (f->kind == COUNT)
+        *(uint64_t *)at = count;
+    else
+        *(uint32_t *)at = (uint32_t)count;
+    return 1;
+}
+
+/* ---- a checkpoint from the outside ------------------------------------------------------ */
+
+struct lab_saved {
+    eden_file *file; /* stays open: the texts are its own */
+    lab_config config;
+    const char *data, *hash, *network;
+    uint64_t step, loss_rows;
+    double loss_sum, test_loss, test_accuracy;
+};
+
+static const char *note(const eden_file *file, const char *key)
+{
+    char whole[NOTE_ROOM];
+    snprintf(whole, sizeof whole, IN_FILE "%s", key);
+    return eden_file_value(file, whole);
+}
+
+static int real_note(const eden_file *file, const char *key, double *value)
+{
+    const char *text = note(file, key);
+    return text && lab_read_number(text, value);
+}
+
+static int count_note(const eden_file *file, const char *key, uint64_t *value)
+{
+    const char *text = note(file, key);
+    return text && read_count(text, UINT64_MAX, value);
+}
+
+static eden_status read_saved(lab_saved *saved, const char *path, eden_error *error)
+{
+    const eden_file *file = saved->file;
+    const char *format = note(file, "lab.format"), *bad = NULL;
+    if (!format)
+        return lab_fail(error, EDEN_E_MISMATCH,
+                        "'%.200s' is not the checkpoint of a training run", path);
+    if (strcmp(format, FORMAT) != 0)
+        return lab_fail(error, EDEN_E_MISMATCH, "'%.200s' was saved by another version, in format "
+                        "'%.20s' instead of '" FORMAT "'", path, format);
+    for (size_t i = 0; i < FIELDS; i++)
+        if (!set_field(&fields[i], &saved->config, note(file, fields[i].key))) bad = fields[i].key;
+    saved->data = note(file, "lab.data");
+    saved->hash = note(file, "lab.hash");
+    saved->network = note(file, "lab.network");
+    if (!saved->data || !saved->hash || !saved->network) bad = "lab.data";
+    if (!saved->config.optimizer || !saved->config.model.kind) bad = "lab.optimizer";
+    if (!saved->config.batch || !saved->config.epochs) bad = "lab.batch";
+    if (!count_note(file, "lab.step", &saved->step)) bad = "lab.step";
+    if (!count_note(file, "lab.loss_rows", &saved->loss_rows)) bad = "lab.loss_rows";
+    if (!real_note(file, "lab.loss_sum", &saved->loss_sum)) bad = "lab.loss_sum";
+    if (!real_note(file, "lab.test_loss", &saved->test_loss)) bad = "lab.test_loss";
+    if (!real_note(file, "lab.test_accuracy", &saved->test_accuracy)) bad = "lab.test_accuracy";
+    if (bad)
+        return lab_fail(error, EDEN_E_FORMAT, "'%.200s' is damaged: its note %s makes no sense",
+                        path, bad);
+    return EDEN_OK;
+}
+
+eden_status lab_saved_open(lab_saved **out, const char *path, eden_error *error)
+{
+    *out = NULL;
+    lab_saved *saved = calloc(1, sizeof *saved);
+    if (!saved) return lab_fail(error, EDEN_E_MEMORY, "no memory for a checkpoint");
+    eden_status status = eden_file_open(&saved->file, path, error);
+    if (!status) status = read_saved(saved, path, error);
+    if (status) {
+        lab_saved_close(saved);
+        return status;
+    }
+    *out = saved;
+    return EDEN_OK;
+}
+
+const lab_config *lab_saved_config(const lab_saved *saved) { return &saved->config; }
+const char *lab_saved_data(const lab_saved *saved) { return saved->data; }
+uint64_t lab_saved_step(const lab_saved *saved) { return saved->step; }
+
+void lab_saved_close(lab_saved *saved)
+{
+    if (!saved) return;
+    eden_file_close(saved->file);
+    free(saved);
+}
+
+/* ---- saving and loading ------------------------------------------------------------------ */
+
+static void hash_text(uint64_t hash, char text[NOTE_ROOM])
+{
+    snprintf(text, NOTE_ROOM, "%016llx", (unsigned long long)hash);
+}
+
+static eden_status set_count(lab_run *run, const char *key, uint64_t value, eden_error *error)
+{
+    char text[NOTE_ROOM];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    return eden_set_note(run->optimizer, key, text, error);
+}
+
+static eden_status set_real(lab_run *run, const char *key, double value, eden_error *error)
+{
+    char text[LAB_NUMBER_ROOM];
+    lab_write_number(value, text);
+    return eden_set_note(run->optimizer, key, text, error);
+}
+
+eden_status lab_run_save(lab_run *run, const char *path, eden_error *error)
+{
+    char text[NOTE_ROOM];
+    const lab_progress *p = &run->progress;
+    eden_optimizer *o = run->optimizer;
+    if (run->failed)
+        return lab_fail(error, EDEN_E_ORDER, "a step of this run has failed; it cannot be saved");
+    hash_text(run->data->hash, text);
+    eden_status status = eden_set_note(o, "lab.format", FORMAT, error);
+    if (!status) status = eden_set_note(o, "lab.data", run->data->name, error);
+    if (!status) status = eden_set_note(o, "lab.hash", text, error);
+    if (!status)
+        status = eden_set_note(o, "lab.network", lab_model_describe(run->model), error);
+    for (size_t i = 0; !status && i < FIELDS; i++)
+        status = eden_set_note(o, fields[i].key, field_text(&fields[i], &run->config, text), error);
+    if (!status) status = set_count(run, "lab.step", p->step, error);
+    if (!status) status = set_count(run, "lab.loss_rows", run->loss_rows, error);
+    if (!status) status = set_real(run, "lab.loss_sum", run->loss_sum, error);
+    if (!status) status = set_real(run, "lab.test_loss", p->test_loss, error);
+    if (!status) status = set_real(run, "lab.test_accuracy", p->test_accuracy, error);
+    return status ? status : eden_save(o, path, 0, error);
+}
+
+static eden_status differs(const char *path, const char *name, const char *theirs,
+                           const char *ours, eden_error *error)
+{
+    return lab_fail(error, EDEN_E_MISMATCH, "'%.160s' is the checkpoint of another run, with %s "
+                    "%.80s instead of %.80s", path, name, theirs ? theirs : "none",
+                    ours ? ours : "none");
+}
+
+/* Numbers as people write them. */
+static const char *for_people(const field *f, const char *text, char room[NOTE_ROOM])
+{
+    double value = 0;
+    if (f->kind != REAL || !lab_read_number(text, &value)) return text;
+    snprintf(room, NOTE_ROOM, "%g", value);
+    return room;
+}
+
+static eden_status compare(const lab_run *run, const lab_saved *saved, const char *path,
+                           eden_error *error)
+{
+    char a[NOTE_ROOM], b[NOTE_ROOM], hash[NOTE_ROOM];
+    hash_text(run->data->hash, hash);
+    if (strcmp(saved->data, run->data->name) != 0)
+        return differs(path, "data", saved->data, run->data->name, error);
+    if (strcmp(saved->hash, hash) != 0)
+        return lab_fail(error, EDEN_E_MISMATCH, "'%.160s' was trained on other data: the contents "
+                        "of %s have changed", path, run->data->name);
+    for (size_t i = 0; i < FIELDS; i++) {
+        const char *theirs = field_text(&fields[i], &saved->config, a);
+        const char *ours = field_text(&fields[i], &run->config, b);
+        if (!fields[i].same || (!theirs && !ours)) continue;
+        if (theirs && ours && !strcmp(theirs, ours)) continue;
+        char c[NOTE_ROOM], d[NOTE_ROOM];
+        return differs(path, fields[i].name, theirs ? for_people(&fields[i], theirs, c) : NULL,
+                       ours ? for_people(&fields[i], ours, d) : NULL, error);
+    }
+    if (strcmp(saved->network, lab_model_describe(run->model)) != 0)
+        return differs(path, "network", saved->network, lab_model_describe(run->model), error);
+    if (saved->step > run->progress.steps)
+        return lab_fail(error, EDEN_E_MISMATCH, "'%.160s' has taken %llu steps, more than the %llu "
+                        "of this run; raise epochs", path, (unsigned long long)saved->step,
+                        (unsigned long long)run->progress.steps);
+    return EDEN_OK;
+}
+
+static void take_over(lab_run *run, const lab_saved *saved)
+{
+    lab_progress *p = &run->progress;
+    p->step = saved->step;
+    p->epoch = saved->step ? (saved->step - 1) / run->epoch_steps + 1 : 1;
+    p->test_loss = saved->test_loss;
+    p->test_accuracy = saved->test_accuracy;
+    run->loss_sum = saved->loss_sum;
+    run->loss_rows = saved->loss_rows;
+    p->train_loss = run->loss_rows ? run->loss_sum / (double)run->loss_rows : NAN;
+    p->loss = p->accuracy = NAN;
+    if (!saved->step || eden_get_at(run->optimizer, NULL, "lr", saved->step, &p->lr, NULL))
+        p->lr = NAN;
+    p->evaluated = saved->step && saved->step % run->epoch_steps == 0;
+    p->grad_norm = 0;
+    p->state_bytes_per_weight =
+        (double)eden_state_bytes(run->optimizer) / (double)lab_model_weights(run->model);
+    run->failed = 0;
+}
+
+eden_status lab_run_load(lab_run *run, const char *path, eden_error *error)
+{
+    lab_saved *saved;
+    eden_status status = lab_saved_open(&saved, path, error);
+    if (status) return status;
+    status = compare(run, saved, path, error);
+    if (!status) status = eden_load(run->optimizer, path, 0, error);
+    if (!status && eden_steps(run->optimizer) != saved->step) {
+        run->failed = 1; /* the weights are the file's, the place in the run is not known */
+        status = lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its step counts differ", path);
+    }
+    if (!status) take_over(run, saved);
+    lab_saved_close(saved);
+    return status;
+}

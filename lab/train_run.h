@@ -1,0 +1,34 @@
+/* train_run.h - a run from the inside, shared by the loop and its notes. */
+#ifndef LAB_TRAIN_RUN_H
+#define LAB_TRAIN_RUN_H
+
+#include "lab/train.h"
+
+struct lab_run {
+    lab_config config;        /* with texts of its own */
+    const lab_data *data;
+    lab_model *model;
+    eden_optimizer *optimizer;
+    lab_progress progress;
+    uint64_t epoch_steps;     /* steps to an epoch */
+    uint32_t *order;          /* rows of the training set in the order of `order_epoch` */
+    uint64_t order_epoch;     /* from 1; 0: none yet */
+    float *x, *target;        /* a batch, gathered */
+    int32_t *label;
+    double loss_sum;          /* over the epoch's rows so far */
+    uint64_t loss_rows;
+    double started;
+    int lookahead;            /* gradients are wanted at the look-ahead point */
+    int failed;               /* a step broke off half-way */
+};
+
+/* Fill `error` and return `status`. */
+eden_status lab_fail(eden_error *error, eden_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Every number exactly, as text that no locale changes: 0.75 is "3p-2". */
+#define LAB_NUMBER_ROOM 40
+void lab_write_number(double value, char text[LAB_NUMBER_ROOM]);
+int lab_read_number(const char *text, double *value); /* 1 if it is one */
+
+#endif

@@ -1,0 +1,114 @@
+/* Adam: running means of the gradient and its square, corrected for their start.
+ *
+ * Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015,
+ * arXiv:1412.6980, algorithm 1. AMSGrad: Reddi, Kale and Kumar, ICLR 2018,
+ * arXiv:1904.09237.
+ */
+#define RULE         adam
+#define RULE_TITLE   "adaptive moments"
+#define RULE_PAPER   "Kingma and Ba, ICLR 2015, arXiv:1412.6980"
+#define RULE_YEAR    2014
+#define RULE_FORMULA                                                            \
+    "m = beta1*m + (1 - beta1)*g        mh = m/(1 - beta1^t)\n"                 \
+    "v = beta2*v + (1 - beta2)*g^2      vh = v/(1 - beta2^t)\n"                 \
+    "p -= lr*mh/(sqrt(vh) + eps)\n"                                             \
+    "amsgrad:  the largest v so far (raw) or vh so far (corrected) in vh\n"
+
+#define RULE_HYPERS(REAL, FLAG, CHOICE)                                                \
+    REAL(lr, 1e-3, AT_LEAST(0), "step size")                                           \
+    REAL(beta1, 0.9, FRACTION, "decay of the mean, per step")                          \
+    REAL(beta2, 0.999, FRACTION, "decay of the mean square, per step")                 \
+    REAL(eps, 1e-8, AT_LEAST(0), "added to the root mean square")                      \
+    REAL(eps_root, 0, AT_LEAST(0), "added under the root")                             \
+    FLAG(eps_uncorrected, 0, "add eps to the root of v before its correction")         \
+    FLAG(bias_correction, 1, "divide by 1 - beta^t")                                   \
+    CHOICE(amsgrad, OFF, 3, "off,raw,corrected", "divide by the largest mean square so far") \
+    REAL(weight_decay, 0, AT_LEAST(0), "pull towards zero")                            \
+    CHOICE(decay, COUPLED, 2, "coupled,decoupled", "into the gradient, or apart and times lr")
+
+#define RULE_SLOTS(STATE, SCRATCH, SUM)                                     \
+    STATE(m, FULL, 1, "running mean of the gradient")                       \
+    STATE(v, FULL, 1, "running mean of its square")                         \
+    STATE(top, FULL, h.amsgrad != OFF, "largest mean square so far")
+
+#define RULE_NEEDS(NEED)                                                          \
+    NEED(eps_uncorrected, h.bias_correction != 0 && h.eps != 0,                        \
+         "bias_correction = 1 and eps above 0")                                   \
+    NEED(decay, h.weight_decay != 0, "weight_decay above 0")
+
+#define RULE_REFUSES(REFUSE)                                                         \
+    REFUSE(eps_uncorrected, h.eps_uncorrected != 0 && h.amsgrad == CORRECTED,             \
+           "amsgrad = corrected leaves no uncorrected root to add eps to; use amsgrad = raw")
+
+#define RULE_PRESETS(PRESET)
+
+#define RULE_PEERS(PEER)                                                              \
+    PEER("PyTorch", "torch.optim.Adam", "", "amsgrad=True is amsgrad=raw")            \
+    PEER("optax", "optax.adam", "", "amsgrad is amsgrad=corrected; lr has no default there") \
+    PEER("apex", "apex.optimizers.FusedAdam(adam_w_mode=False)", "", "")              \
+    PEER("dlib", "dlib::adam", "eps_uncorrected=1,weight_decay=5e-4", "decay is coupled") \
+    PEER("tiny-dnn", "tiny_dnn::adam", "eps=0,eps_root=1e-8",                         \
+         "it advances its bias correction once a tensor, which is not copied")
+
+#include "engine/rule_begin.h"
+
+enum { OFF, RAW, CORRECTED };
+enum { COUPLED, DECOUPLED };
+
+typedef struct {
+    real beta1, gain1, beta2, gain2, fix2, eps, eps_root, rate, coupled, keep;
+    int raw;
+} consts;
+
+EDEN_INLINE consts prepare(hypers h, uint64_t t, eden_extent x)
+{
+    const double bc1 = h.bias_correction != 0 ? 1 - power(h.beta1, t) : 1;
+    const double bc2 = h.bias_correction != 0 ? 1 - power(h.beta2, t) : 1;
+    consts k;
+    (void)x;
+    k.beta1 = (real)h.beta1;
+    k.gain1 = (real)(1 - h.beta1);
+    k.beta2 = (real)h.beta2;
+    k.gain2 = (real)(1 - h.beta2);
+    k.fix2 = (real)(1 / bc2);
+    k.eps = (real)(h.eps_uncorrected != 0 ? h.eps / root2(bc2) : h.eps);
+    k.eps_root = (real)h.eps_root;
+    k.rate = (real)(h.lr / bc1);
+    k.coupled = h.decay == COUPLED ? (real)h.weight_decay : 0;
+    k.keep = h.decay == DECOUPLED ? (real)(1 - h.lr * h.weight_decay) : 1;
+    k.raw = h.amsgrad == RAW;
+    return k;
+}
+
+EDEN_INLINE elem moments(elem e, consts k)
+{
+    const real g = e.g + k.coupled * e.p;
+    e.m = k.beta1 * e.m + k.gain1 * g;
+    e.v = k.beta2 * e.v + k.gain2 * (g * g);
+    return e;
+}
+
+EDEN_INLINE elem advance(elem e, consts k, real vh)
+{
+    e.p = k.keep * e.p - k.rate * over(e.m, root(vh + k.eps_root) + k.eps);
+    return e;
+}
+
+EDEN_INLINE elem update(elem e, consts k)
+{
+    e = moments(e, k);
+    return advance(e, k, k.fix2 * e.v);
+}
+
+EDEN_INLINE elem update_top(elem e, consts k)
+{
+    e = moments(e, k);
+    e.top = greatest(k.raw ? e.v : k.fix2 * e.v, e.top);
+    return advance(e, k, k.raw ? k.fix2 * e.top : e.top);
+}
+
+#define RULE_PASSES(PASS)                                                               \
+    PASS(STEP, update, FULL, h.amsgrad == OFF, SLOTS4(p, g, m, v), SLOTS3(p, m, v))     \
+    PASS(STEP, update_top, FULL, h.amsgrad != OFF, SLOTS5(p, g, m, v, top), SLOTS4(p, m, v, top))
+
+#include "engine/rule_end.h"

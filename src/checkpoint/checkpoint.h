@@ -1,0 +1,94 @@
+/* checkpoint.h - what a checkpoint's metadata says; for save.c, meta.c and load*.c.
+ *
+ *     eden.format, eden.version     of the file, of the library that wrote it
+ *     eden.parts                    "weights", "optim" or "weights,optim"
+ *
+ * and if there is "optim":
+ *
+ *     eden.steps, eden.skipped, eden.grad_norm
+ *     eden.accumulate, ...          the config that decides results
+ *     eden.rule.GROUP               a rule's or a preset's name
+ *     eden.own_rule.GROUP           "1"; absent if inherited
+ *     eden.settings.GROUP           "lr=0.1, decay=coupled", what was set explicitly
+ *     eden.schedule.SETTING.GROUP   text
+ *     eden.custom.SETTING.GROUP     "1" where the schedule is a function
+ *     eden.plateau.SETTING.GROUP    what a schedule remembers
+ *     eden.steps.NAME, eden.group.NAME, eden.split.NAME
+ *     eden.note.KEY
+ *
+ * Names may hold any character, so each stands at the end of its key; a setting
+ * has no dot in its name.
+ */
+#ifndef EDEN_CHECKPOINT_H
+#define EDEN_CHECKPOINT_H
+
+#include <eden/safetensors.h>
+
+#include "optimizer/optimizer.h"
+#include "optimizer/text.h"
+
+#define EDEN_CHECKPOINT_FORMAT "1"
+#define EDEN_BOTH ((uint32_t)(EDEN_WEIGHTS | EDEN_OPTIM))
+#define EDEN_KEY_ROOM 640 /* a prefix, a setting, a name, and zero */
+
+/* ---- meta.c ------------------------------------------------------------------- */
+
+/* Join texts in `key`; NULL if they do not fit. */
+const char *eden_join(char key[EDEN_KEY_ROOM], const char *a, const char *b, const char *c,
+                      const char *d);
+
+const char *eden_print_count(uint64_t count, char text[EDEN_NUMBER_ROOM]);
+
+/* Digits only, without leading zeros, at most 2^64 - 1; 0 if it is not so. */
+int eden_read_count(const char *text, uint64_t *count);
+
+/* The i-th field of the config that decides results: its key, or NULL past the
+ * end, and its value as text. */
+const char *eden_config_key(size_t i);
+const char *eden_config_text(const eden_config *config, size_t i, char text[EDEN_NUMBER_ROOM]);
+
+/* The name a group's rule was chosen by. */
+const char *eden_rule_of(const eden_group *group);
+
+/* How many dimensions make the rows; 0 stands for 1. */
+uint32_t eden_split_of(const eden_tensor *tensor);
+
+/* A schedule's memory, to be freed; "" if it has none, NULL without memory. */
+char *eden_memory_of(const eden_schedule_node *schedule);
+
+eden_status eden_write_meta(const eden_optimizer *o, eden_writer *writer, uint32_t parts,
+                            eden_error *error);
+
+/* Check the arguments that save and load have in common; 0 becomes both parts. */
+eden_status eden_check_parts(const eden_optimizer *o, const char *call, const char *path,
+                             uint32_t *parts, eden_error *error);
+
+/* ---- load*.c -------------------------------------------------------------------- */
+
+/* A load in progress. `next` is what the optimizer becomes; it shares the names and
+ * the tensors' memory with `o`, which nothing changes until all has been read. */
+typedef struct {
+    const char *path;
+    eden_file *file;
+    uint32_t parts, holds;      /* to be loaded, and in the file              */
+    eden_optimizer *o, next;
+    unsigned char *other;       /* by group: has another rule in the file      */
+    float **weights;            /* by tensor                                   */
+    size_t differences, listed;
+    char list[340];
+} eden_loading;
+
+/* Note that the file differs from the optimizer. */
+void eden_differ(eden_loading *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Is an entry of the file the weights of a tensor, and not state? */
+int eden_holds_weights(const eden_loading *l, const char *name);
+
+/* load_meta.c: fill next's groups, counts and notes. */
+eden_status eden_load_meta(eden_loading *l, eden_error *error);
+
+/* load_tensors.c: compare entries with what `next` expects; read them. */
+eden_status eden_compare_entries(eden_loading *l, int with_state, eden_error *error);
+eden_status eden_read_entries(eden_loading *l, eden_error *error);
+
+#endif

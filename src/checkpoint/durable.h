@@ -1,0 +1,31 @@
+/* durable.h - a file that appears under its name whole or not at all, and stays after
+ * a power failure.
+ *
+ * A file beside it is written, forced to the disk, and given its name. */
+#ifndef EDEN_DURABLE_H
+#define EDEN_DURABLE_H
+
+#include <eden/eden.h>
+
+typedef struct {
+    const char *path;   /* as the caller wrote it                              */
+    char *base;         /* its name in the folder, symbolic links followed     */
+    int folder, fd;     /* both -1 when closed                                 */
+    char temp[48];      /* the file that is being written, "" if there is none */
+} eden_durable;
+
+/* eden_durable_end() is due after this whether it succeeds or not. */
+eden_status eden_durable_begin(eden_durable *durable, const char *path, eden_error *error);
+eden_status eden_durable_write(eden_durable *durable, const void *data, size_t bytes,
+                               eden_error *error);
+
+/* With `older` the file that had the name so far keeps the name with ".old". */
+eden_status eden_durable_commit(eden_durable *durable, uint32_t older, eden_error *error);
+
+/* Close everything, and remove what was not committed. */
+void eden_durable_end(eden_durable *durable);
+
+/* EDEN_E_IO with the reason for which the system refused: "'PATH': WHAT: reason". */
+eden_status eden_io_fail(eden_error *error, const char *path, const char *what, int code);
+
+#endif

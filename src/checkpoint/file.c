@@ -1,0 +1,213 @@
+/* file.c - reading a safetensors file. */
+#define _FILE_OFFSET_BITS 64
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <eden/safetensors.h>
+
+#include "checkpoint/durable.h"
+#include "checkpoint/format.h"
+#include "checkpoint/header.h"
+#include "optimizer/text.h"
+
+#define READ_MOST ((size_t)1 << 30) /* bytes in one call; systems have limits near 2^31 */
+#define LENGTH    8                 /* bytes of the header's length                     */
+
+struct eden_file {
+    int fd;
+    char *path;
+    eden_header header;
+};
+
+static eden_status read_all(const eden_file *f, void *data, uint64_t bytes, uint64_t at,
+                            eden_error *error)
+{
+    unsigned char *out = data;
+    while (bytes > 0) {
+        const ssize_t n = pread(f->fd, out, bytes < READ_MOST ? (size_t)bytes : READ_MOST, (off_t)at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return eden_io_fail(error, f->path, "cannot read it", errno);
+        if (n == 0)
+            return eden_fail(error, EDEN_E_FORMAT, "'%s': it was cut while it was being read", f->path);
+        out += n;
+        at += (uint64_t)n;
+        bytes -= (uint64_t)n;
+    }
+    return EDEN_OK;
+}
+
+/* ---- opening ---------------------------------------------------------------------- */
+
+/* Open a regular file and nothing else; a pipe without a writer must not hold us up. */
+static eden_status open_regular(eden_file *f, uint64_t *size, eden_error *error)
+{
+    struct stat s;
+    do f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    while (f->fd < 0 && errno == EINTR);
+    if (f->fd < 0) return eden_io_fail(error, f->path, "cannot open it", errno);
+    if (fstat(f->fd, &s) != 0) return eden_io_fail(error, f->path, "cannot look at it", errno);
+    if (!S_ISREG(s.st_mode))
+        return eden_fail(error, EDEN_E_IO, "'%s': cannot read it: it is %s", f->path,
+                         S_ISDIR(s.st_mode) ? "a folder" : "a device or a pipe, not a file");
+    *size = (uint64_t)s.st_size;
+    return EDEN_OK;
+}
+
+/* What a file that is not ours seems to be, from its first bytes. */
+static const char *guess(const unsigned char first[LENGTH])
+{
+    static const struct {
+        char bytes[LENGTH];
+        size_t count;
+        const char *what;
+    } kinds[] = {
+        { "PK\3\4", 4, "; it looks like a zip archive, as torch.save writes" },
+        { "\x80\2", 2, "; it looks like a Python pickle" },
+        { "\x1f\x8b", 2, "; it looks like a gzip archive" },
+        { "\x93NUMPY", 6, "; it looks like a NumPy array" },
+        { "\x89HDF", 4, "; it looks like an HDF5 file" },
+        { "GGUF", 4, "; it looks like a GGUF file" },
+        { "version ", 8, "; it looks like a Git LFS pointer, not the file itself" },
+        { "<!", 2, "; it looks like a web page" },
+        { "<htm", 4, "; it looks like a web page" },
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (memcmp(first, kinds[i].bytes, kinds[i].count) == 0) return kinds[i].what;
+    return "";
+}
+
+static eden_status read_header(eden_file *f, uint64_t size, eden_error *error)
+{
+    unsigned char first[LENGTH];
+    eden_header *h = &f->header;
+    uint64_t length = 0;
+    if (size < LENGTH)
+        return eden_fail(error, EDEN_E_FORMAT, "'%s': %llu bytes are too short for a safetensors file",
+                         f->path, (unsigned long long)size);
+    eden_status status = read_all(f, first, LENGTH, 0, error);
+    if (status) return status;
+    for (int i = LENGTH - 1; i >= 0; i--) length = length << 8 | first[i];
+    /* Only now is the length good enough to ask for memory. */
+    if (length > EDEN_HEADER_MOST)
+        return eden_fail(error, EDEN_E_FORMAT,
+                         "'%s': a header of %llu bytes, at most %u are allowed%s", f->path,
+                         (unsigned long long)length, EDEN_HEADER_MOST, guess(first));
+    if (length > size - LENGTH)
+        return eden_fail(error, EDEN_E_FORMAT,
+                         "'%s': a header of %llu bytes in a file of %llu: it was cut, or is no "
+                         "safetensors file%s",
+                         f->path, (unsigned long long)length, (unsigned long long)size, guess(first));
+    h->length = (size_t)length;
+    h->text = malloc(h->length + 1);
+    if (!h->text) return eden_io_fail(error, f->path, "cannot read its header", ENOMEM);
+    status = read_all(f, h->text, length, LENGTH, error);
+    if (status) return status;
+    h->text[h->length] = 0;
+    return eden_header_read(h, f->path, size - LENGTH - length, error);
+}
+
+eden_status eden_file_open(eden_file **file, const char *path, eden_error *error)
+{
+    uint64_t size = 0;
+    if (!file || !path) return eden_fail(error, EDEN_E_ARGUMENT, "eden_file_open: a pointer is NULL");
+    eden_file *f = calloc(1, sizeof *f);
+    if (!f) return eden_io_fail(error, path, "cannot open it", ENOMEM);
+    f->fd = -1;
+    f->path = eden_copy_text(path);
+    eden_status status = f->path ? EDEN_OK : eden_io_fail(error, path, "cannot open it", ENOMEM);
+    if (!status) status = open_regular(f, &size, error);
+    if (!status) status = read_header(f, size, error);
+    if (status)
+        eden_file_close(f);
+    else
+        *file = f;
+    return status;
+}
+
+void eden_file_close(eden_file *f)
+{
+    if (!f) return;
+    if (f->fd >= 0) close(f->fd);
+    eden_header_free(&f->header);
+    free(f->path);
+    free(f);
+}
+
+/* ---- looking and reading ------------------------------------------------------------- */
+
+size_t eden_file_count(const eden_file *f) { return f ? f->header.count : 0; }
+
+static eden_status check_number(const eden_file *f, size_t i, eden_error *error)
+{
+    if (!f) return eden_fail(error, EDEN_E_ARGUMENT, "the file is NULL");
+    if (i < f->header.count) return EDEN_OK;
+    return eden_fail(error, EDEN_E_ARGUMENT, "'%s': no tensor has the number %zu; there are %zu",
+                     f->path, i, f->header.count);
+}
+
+eden_status eden_file_at(const eden_file *f, size_t i, eden_file_tensor *tensor, eden_error *error)
+{
+    const eden_status status = check_number(f, i, error);
+    if (status) return status;
+    if (!tensor || tensor->size < sizeof *tensor)
+        return eden_fail(error, EDEN_E_ARGUMENT,
+                         "eden_file_at: start the tensor from EDEN_FILE_TENSOR_INIT");
+    const eden_header *h = &f->header;
+    const eden_header_entry *entry = &h->entries[i];
+    if (entry->ndim > EDEN_MAX_DIMS)
+        return eden_fail(error, EDEN_E_FORMAT, "'%s': tensor '%.99s' has %u dimensions; at most %d fit",
+                         f->path, eden_header_text(h, entry->name), entry->ndim, EDEN_MAX_DIMS);
+    memset(tensor->shape, 0, sizeof tensor->shape);
+    tensor->name = eden_header_text(h, entry->name);
+    tensor->dtype = eden_format_name(entry->format);
+    tensor->ndim = entry->ndim;
+    tensor->reserved = 0;
+    tensor->bytes = entry->end - entry->begin;
+    eden_header_shape(h, entry, tensor->shape);
+    return EDEN_OK;
+}
+
+size_t eden_file_find(const eden_file *f, const char *name)
+{
+    const uint32_t i = f && name ? eden_names_find(&f->header.names, name) : EDEN_NO_NAME;
+    return i == EDEN_NO_NAME ? SIZE_MAX : i;
+}
+
+eden_status eden_file_read(eden_file *f, size_t i, void *data, uint64_t bytes, eden_error *error)
+{
+    eden_status status = check_number(f, i, error);
+    if (status) return status;
+    const eden_header *h = &f->header;
+    const eden_header_entry *entry = &h->entries[i];
+    const char *name = eden_header_text(h, entry->name);
+    if (bytes != entry->end - entry->begin || (bytes > 0 && !data) || bytes > SIZE_MAX)
+        return eden_fail(error, EDEN_E_ARGUMENT, "'%s': tensor '%.99s' has %llu bytes, not %llu", f->path,
+                         name, (unsigned long long)(entry->end - entry->begin),
+                         (unsigned long long)(data ? bytes : 0));
+    status = read_all(f, data, bytes, LENGTH + h->length + entry->begin, error);
+    if (status || !entry->sum) return status;
+    uint64_t sum = 0;
+    if (!eden_sum_parse(eden_header_text(h, entry->sum), &sum) ||
+        eden_sum_bytes(&h->sum, 0, data, (size_t)bytes) != sum)
+        return eden_fail(error, EDEN_E_FORMAT,
+                         "'%s': tensor '%.99s' is damaged: its data does not have the checksum %s",
+                         f->path, name, eden_header_text(h, entry->sum));
+    return EDEN_OK;
+}
+
+const char *eden_file_key(const eden_file *f, size_t i)
+{
+    if (!f || i >= f->header.visible) return NULL;
+    return eden_header_text(&f->header, f->header.pairs[i].key);
+}
+
+const char *eden_file_value(const eden_file *f, const char *key)
+{
+    const uint32_t i = f && key ? eden_names_find(&f->header.keys, key) : EDEN_NO_NAME;
+    return i == EDEN_NO_NAME ? NULL : eden_header_text(&f->header, f->header.pairs[i].value);
+}

@@ -1,0 +1,266 @@
+/* load_meta.c - groups, counts and notes from a checkpoint's metadata. */
+#include "checkpoint/checkpoint.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimizer/settings.h"
+
+/* The value of a key made of these texts, or NULL. */
+static const char *value_of(const eden_loading *l, const char *a, const char *b, const char *c,
+                            const char *d)
+{
+    char key[EDEN_KEY_ROOM];
+    return eden_join(key, a, b, c, d) ? eden_file_value(l->file, key) : NULL;
+}
+
+static int is_marked(const eden_loading *l, const char *a, const char *b, const char *c,
+                     const char *d)
+{
+    const char *value = value_of(l, a, b, c, d);
+    return value && strcmp(value, "1") == 0;
+}
+
+static eden_status damaged(const eden_loading *l, const char *key, const char *name,
+                           const char *value, eden_error *error)
+{
+    if (!value)
+        return eden_fail(error, EDEN_E_FORMAT, "%.100s: %s%.100s is missing; the file is damaged",
+                         l->path, key, name);
+    return eden_fail(error, EDEN_E_FORMAT, "%.100s: %s%.100s = '%.60s' makes no sense; the file is "
+                     "damaged", l->path, key, name, value);
+}
+
+/* Say in which file and where a cause lies. A name that the file should not have is
+ * a mistake of the file's. */
+static eden_status in_group(const eden_loading *l, const eden_group *group, const eden_error *cause,
+                            eden_error *error)
+{
+    const eden_status status =
+        cause->status == EDEN_E_NAME ? EDEN_E_FORMAT : (eden_status)cause->status;
+    return eden_fail(error, status, "%.100s: group '%.60s': %s", l->path, group->name, cause->text);
+}
+
+/* ---- schedules ------------------------------------------------------------------- */
+
+static eden_status load_text_schedule(const eden_loading *l, eden_group *group, size_t h,
+                                      const char *text, eden_error *error)
+{
+    const char *setting = group->rule->hypers[h].name;
+    const char *memory = value_of(l, "eden.plateau.", setting, ".", group->name);
+    eden_schedule_node *schedule = &group->settings[h].schedule;
+    eden_error cause = { EDEN_OK, "" };
+    if (group->rule->hypers[h].kind != EDEN_REAL)
+        return damaged(l, "eden.schedule.", setting, text, error);
+    if (eden_schedule_compile(schedule, text, &cause)) return in_group(l, group, &cause, error);
+    group->settings[h].has_schedule = 1; /* from here on it is freed with the group */
+
+    char *fresh = eden_memory_of(schedule);
+    if (!fresh) return eden_fail(error, EDEN_E_MEMORY, "no memory to load %.100s", l->path);
+    const int remembers = *fresh != 0;
+    free(fresh);
+    if (remembers && !memory) return damaged(l, "eden.plateau.", setting, NULL, error);
+    if (memory && eden_schedule_remember(schedule, memory, &cause))
+        return in_group(l, group, &cause, error);
+    return EDEN_OK;
+}
+
+/* A function cannot come from a file: it stays where it is, if the file has one there. */
+static eden_status load_schedule(eden_loading *l, size_t g, size_t h, eden_error *error)
+{
+    eden_group *group = &l->next.groups[g];
+    const eden_setting *live = &l->o->groups[g].settings[h];
+    const char *setting = group->rule->hypers[h].name;
+    const char *text = value_of(l, "eden.schedule.", setting, ".", group->name);
+    const int custom = is_marked(l, "eden.custom.", setting, ".", group->name);
+    const int is_custom = live->has_schedule && live->schedule.function;
+    if (custom && !is_custom)
+        eden_differ(l, "the schedule of %s in group '%.60s' is a function in the file; set it with "
+                    "eden_schedule_custom() first", setting, group->name);
+    else if (!custom && is_custom)
+        eden_differ(l, "the schedule of %s in group '%.60s' is a function here and not in the file",
+                    setting, group->name);
+    else if (custom)
+        group->settings[h] = (eden_setting){ .has_schedule = 1, .schedule = live->schedule };
+    else if (text)
+        return load_text_schedule(l, group, h, text, error);
+    return EDEN_OK;
+}
+
+/* ---- groups ------------------------------------------------------------------------- */
+
+static int inherits_other(const eden_loading *l, size_t g, int own)
+{
+    return g > 0 && !own && !l->o->groups[g].own_rule && l->other[0];
+}
+
+/* Is the group the file's in kind? */
+static int same_group(eden_loading *l, size_t g)
+{
+    const eden_group *group = &l->next.groups[g];
+    const char *rule = value_of(l, "eden.rule.", group->name, "", "");
+    const int own = is_marked(l, "eden.own_rule.", group->name, "", "");
+    l->other[g] = 1;
+    if (!rule)
+        eden_differ(l, "group '%.60s' is not in the file", group->name);
+    else if (inherits_other(l, g, own))
+        return 0;
+    else if (strcmp(rule, eden_rule_of(group)) != 0)
+        eden_differ(l, "group '%.60s' uses %.40s in the file and %s here", group->name, rule,
+                    eden_rule_of(group));
+    else if (own != (group->own_rule != 0))
+        eden_differ(l, "group '%.60s' %s in the file and %s here", group->name,
+                    own ? "has a rule of its own" : "inherits its rule",
+                    own ? "inherits it" : "has one of its own");
+    else
+        l->other[g] = 0;
+    return !l->other[g];
+}
+
+static eden_status load_group(eden_loading *l, size_t g, eden_error *error)
+{
+    eden_group *group = &l->next.groups[g];
+    double values[EDEN_MAX_HYPERS];
+    unsigned char given[EDEN_MAX_HYPERS] = { 0 };
+    eden_error cause = { EDEN_OK, "" };
+    if (!same_group(l, g)) return EDEN_OK;
+
+    const char *settings = value_of(l, "eden.settings.", group->name, "", "");
+    if (!settings) return damaged(l, "eden.settings.", group->name, NULL, error);
+    if (eden_parse_settings(group->rule, settings, values, given, &cause))
+        return in_group(l, group, &cause, error);
+    for (size_t h = 0; h < group->rule->hyper_count; h++) {
+        const eden_status status = load_schedule(l, g, h, error);
+        if (status) return status;
+        group->settings[h].is_set = given[h];
+        group->settings[h].value = given[h] ? values[h] : 0;
+    }
+    return EDEN_OK;
+}
+
+/* ---- counts ---------------------------------------------------------------------------- */
+
+static eden_status load_count(const eden_loading *l, const char *key, const char *name,
+                              uint64_t *count, eden_error *error)
+{
+    const char *text = value_of(l, key, name, "", "");
+    return text && eden_read_count(text, count) ? EDEN_OK : damaged(l, key, name, text, error);
+}
+
+static eden_status load_counts(eden_loading *l, eden_error *error)
+{
+    eden_optimizer *next = &l->next;
+    eden_status status = load_count(l, "eden.steps", "", &next->steps, error);
+    if (!status) status = load_count(l, "eden.skipped", "", &next->skipped, error);
+    if (status) return status;
+
+    const char *norm = eden_file_value(l->file, "eden.grad_norm");
+    if (norm && strcmp(norm, "nan") == 0) next->grad_norm = NAN;
+    else if (norm && strcmp(norm, "infinity") == 0) next->grad_norm = INFINITY;
+    else if (!norm || !eden_read_number(norm, strlen(norm), &next->grad_norm) || next->grad_norm < 0)
+        return damaged(l, "eden.grad_norm", "", norm, error);
+
+    for (size_t i = 0; eden_config_key(i); i++) {
+        char number[EDEN_NUMBER_ROOM];
+        const char *key = eden_config_key(i), *text = eden_file_value(l->file, key);
+        const char *here = eden_config_text(&next->config, i, number);
+        if (!text) return damaged(l, key, "", NULL, error);
+        if (strcmp(text, here) != 0)
+            eden_differ(l, "config.%s is %.30s in the file and %s here", key + strlen("eden."), text,
+                        here);
+    }
+    return EDEN_OK;
+}
+
+static eden_status load_tensor(eden_loading *l, eden_entry *entry, eden_error *error)
+{
+    const char *here = l->next.groups[entry->group].name, *name = entry->name;
+    uint64_t split = 1;
+    if (!value_of(l, "eden.steps.", name, "", "")) {
+        if (!(l->parts & EDEN_WEIGHTS)) eden_differ(l, "tensor '%.60s' is not in the file", name);
+        return EDEN_OK; /* else its weights will be missed */
+    }
+    eden_status status = load_count(l, "eden.steps.", name, &entry->steps, error);
+    if (!status && value_of(l, "eden.split.", name, "", ""))
+        status = load_count(l, "eden.split.", name, &split, error);
+    const char *group = value_of(l, "eden.group.", name, "", "");
+    if (!status && !group) status = damaged(l, "eden.group.", name, NULL, error);
+    if (status) return status;
+    if (strcmp(group, here) != 0)
+        eden_differ(l, "tensor '%.60s' is in group '%.60s' in the file and in '%.60s' here", name, group,
+                    here);
+    if (split != eden_split_of(&entry->tensor))
+        eden_differ(l, "tensor '%.60s' has split = %llu in the file and %u here", name,
+                    (unsigned long long)split, eden_split_of(&entry->tensor));
+    return EDEN_OK;
+}
+
+/* ---- what the file has beyond that --------------------------------------------------------- */
+
+static const char *after(const char *key, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    return strncmp(key, prefix, n) == 0 ? key + n : NULL;
+}
+
+/* SETTING.GROUP: a schedule of something that a known group's rule has not. */
+static int misplaced(const eden_loading *l, const char *key)
+{
+    const char *dot = strchr(key, '.');
+    const size_t g = dot ? eden_find_group(l->o, dot + 1) : SIZE_MAX;
+    if (!dot) return 1;
+    if (g == SIZE_MAX || l->other[g]) return 0;
+    const eden_rule *rule = l->o->groups[g].rule;
+    for (size_t h = 0; h < rule->hyper_count; h++)
+        if (strlen(rule->hypers[h].name) == (size_t)(dot - key) &&
+            strncmp(rule->hypers[h].name, key, (size_t)(dot - key)) == 0)
+            return 0;
+    return 1;
+}
+
+static eden_status look_at_key(eden_loading *l, const char *key, eden_error *error)
+{
+    const char *name;
+    if ((name = after(key, "eden.rule."))) {
+        if (eden_find_group(l->o, name) == SIZE_MAX)
+            eden_differ(l, "the file's group '%.60s' is not here", name);
+    } else if ((name = after(key, "eden.steps."))) {
+        if (eden_find_tensor(l->o, name) == SIZE_MAX && !(l->parts & EDEN_WEIGHTS))
+            eden_differ(l, "the file's tensor '%.60s' is not here", name);
+    } else if ((name = after(key, "eden.schedule.")) || (name = after(key, "eden.custom.")) ||
+               (name = after(key, "eden.plateau."))) {
+        if (misplaced(l, name)) return damaged(l, key, "", eden_file_value(l->file, key), error);
+    }
+    return EDEN_OK;
+}
+
+static eden_status load_notes(eden_loading *l, eden_error *error)
+{
+    size_t count = 0;
+    const char *key, *name;
+    for (size_t i = 0; (key = eden_file_key(l->file, i)); i++) count += after(key, "eden.note.") != NULL;
+    l->next.notes = eden_alloc(count, sizeof *l->next.notes);
+    int complete = l->next.notes != NULL;
+    for (size_t i = 0; complete && (key = eden_file_key(l->file, i)); i++) {
+        if (!(name = after(key, "eden.note."))) continue;
+        const char *value = eden_file_value(l->file, key);
+        if (!eden_name_ok(name)) return damaged(l, "a note's key ", name, value, error);
+        eden_text_pair *note = &l->next.notes[l->next.note_count++];
+        *note = (eden_text_pair){ eden_copy_text(name), eden_copy_text(value) };
+        complete = note->key && note->value;
+    }
+    return complete ? EDEN_OK : eden_fail(error, EDEN_E_MEMORY, "no memory to load %.100s", l->path);
+}
+
+eden_status eden_load_meta(eden_loading *l, eden_error *error)
+{
+    const char *key;
+    eden_status status = load_counts(l, error);
+    for (size_t g = 0; g < l->next.group_count && !status; g++) status = load_group(l, g, error);
+    for (size_t i = 0; i < l->next.tensor_count && !status; i++)
+        status = load_tensor(l, &l->next.tensors[i], error);
+    for (size_t i = 0; !status && (key = eden_file_key(l->file, i)); i++)
+        status = look_at_key(l, key, error);
+    return status ? status : load_notes(l, error);
+}

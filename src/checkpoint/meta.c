@@ -1,0 +1,202 @@
+/* meta.c - an optimizer without its arrays, as metadata. */
+#include "checkpoint/checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimizer/settings.h"
+
+const char *eden_join(char key[EDEN_KEY_ROOM], const char *a, const char *b, const char *c,
+                      const char *d)
+{
+    const int length = snprintf(key, EDEN_KEY_ROOM, "%s%s%s%s", a, b, c, d);
+    return length >= 0 && length < EDEN_KEY_ROOM ? key : NULL;
+}
+
+const char *eden_print_count(uint64_t count, char text[EDEN_NUMBER_ROOM])
+{
+    snprintf(text, EDEN_NUMBER_ROOM, "%llu", (unsigned long long)count);
+    return text;
+}
+
+int eden_read_count(const char *text, uint64_t *count)
+{
+    uint64_t n = 0;
+    if (!*text || (text[0] == '0' && text[1])) return 0;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9' || __builtin_mul_overflow(n, 10u, &n) ||
+            __builtin_add_overflow(n, (uint64_t)(*text - '0'), &n))
+            return 0;
+    }
+    *count = n;
+    return 1;
+}
+
+/* ---- the config ------------------------------------------------------------------ */
+
+const char *eden_config_key(size_t i)
+{
+    static const char *const keys[] = { "eden.accumulate", "eden.maximize", "eden.nonfinite",
+                                        "eden.clip_value", "eden.clip_norm" };
+    return i < sizeof keys / sizeof *keys ? keys[i] : NULL;
+}
+
+const char *eden_config_text(const eden_config *config, size_t i, char text[EDEN_NUMBER_ROOM])
+{
+    static const char *const policies[] = { "refuse", "skip", "apply" };
+    switch (i) {
+    case 0: return eden_print_count(config->accumulate, text);
+    case 1: return eden_print_count(config->maximize, text);
+    case 2: return policies[config->nonfinite];
+    case 3: return eden_print_number(config->clip_value + 0.0, text); /* not -0 */
+    default: return eden_print_number(config->clip_norm + 0.0, text);
+    }
+}
+
+/* ---- pieces ------------------------------------------------------------------------- */
+
+const char *eden_rule_of(const eden_group *group)
+{
+    return group->preset ? group->preset->name : group->rule->name;
+}
+
+uint32_t eden_split_of(const eden_tensor *tensor)
+{
+    return tensor->split ? tensor->split : 1;
+}
+
+char *eden_memory_of(const eden_schedule_node *schedule)
+{
+    size_t room = 256;
+    for (;;) {
+        char *text = malloc(room);
+        if (!text) return NULL;
+        const size_t length = eden_schedule_memory(schedule, text, room);
+        if (length < room) return text;
+        free(text);
+        room = length + 1;
+    }
+}
+
+eden_status eden_check_parts(const eden_optimizer *o, const char *call, const char *path,
+                             uint32_t *parts, eden_error *error)
+{
+    if (!o || !path)
+        return eden_fail(error, EDEN_E_ARGUMENT, "%s: %s is NULL", call, o ? "path" : "optimizer");
+    if (*parts & ~EDEN_BOTH)
+        return eden_fail(error, EDEN_E_ARGUMENT,
+                         "%s: parts = %u is not made of EDEN_WEIGHTS and EDEN_OPTIM", call, *parts);
+    if (*parts == 0) *parts = EDEN_BOTH;
+    return eden_not_ahead(o, call, error);
+}
+
+/* ---- writing -------------------------------------------------------------------------- */
+
+static eden_status put(eden_writer *w, const char *prefix, const char *name, const char *value,
+                       eden_error *error)
+{
+    char key[EDEN_KEY_ROOM];
+    if (!eden_join(key, prefix, name, "", ""))
+        return eden_fail(error, EDEN_E_NAME, "eden_save: the name '%.60s' is too long", name);
+    return eden_writer_text(w, key, value, error);
+}
+
+/* What was set explicitly, as eden_set_text() reads it. */
+static eden_status put_settings(const eden_group *group, eden_writer *w, eden_error *error)
+{
+    const eden_rule *rule = group->rule;
+    char number[EDEN_NUMBER_ROOM];
+    size_t room = 1, used = 0;
+    for (size_t h = 0; h < rule->hyper_count; h++)
+        room += strlen(rule->hypers[h].name) + EDEN_NUMBER_ROOM + 3;
+    char *text = eden_alloc(room, 1);
+    if (!text) return eden_fail(error, EDEN_E_MEMORY, "no memory to save the settings");
+    for (size_t h = 0; h < rule->hyper_count; h++)
+        if (group->settings[h].is_set)
+            used += (size_t)snprintf(text + used, room - used, "%s%s=%s", used ? ", " : "",
+                                     rule->hypers[h].name,
+                                     eden_show_value(rule, h, group->settings[h].value, number));
+    const eden_status status = put(w, "eden.settings.", group->name, text, error);
+    free(text);
+    return status;
+}
+
+static eden_status put_schedule(const eden_group *group, size_t h, eden_writer *w,
+                                eden_error *error)
+{
+    const eden_schedule_node *schedule = &group->settings[h].schedule;
+    char name[EDEN_KEY_ROOM];
+    if (!group->settings[h].has_schedule) return EDEN_OK;
+    if (!eden_join(name, group->rule->hypers[h].name, ".", group->name, ""))
+        return eden_fail(error, EDEN_E_NAME, "eden_save: the name '%.60s' is too long", group->name);
+    if (schedule->function) return put(w, "eden.custom.", name, "1", error);
+
+    eden_status status = put(w, "eden.schedule.", name, schedule->text, error);
+    char *memory = status ? NULL : eden_memory_of(schedule);
+    if (!status && !memory)
+        status = eden_fail(error, EDEN_E_MEMORY, "no memory to save the schedules");
+    if (!status && *memory) status = put(w, "eden.plateau.", name, memory, error);
+    free(memory);
+    return status;
+}
+
+static eden_status put_group(const eden_group *group, eden_writer *w, eden_error *error)
+{
+    eden_status status = put(w, "eden.rule.", group->name, eden_rule_of(group), error);
+    if (!status && group->own_rule) status = put(w, "eden.own_rule.", group->name, "1", error);
+    if (!status) status = put_settings(group, w, error);
+    for (size_t h = 0; h < group->rule->hyper_count && !status; h++)
+        status = put_schedule(group, h, w, error);
+    return status;
+}
+
+static eden_status put_tensor(const eden_optimizer *o, const eden_entry *entry, eden_writer *w,
+                              eden_error *error)
+{
+    char number[EDEN_NUMBER_ROOM];
+    const uint32_t split = eden_split_of(&entry->tensor);
+    eden_status status =
+        put(w, "eden.steps.", entry->name, eden_print_count(entry->steps, number), error);
+    if (!status)
+        status = put(w, "eden.group.", entry->name, o->groups[entry->group].name, error);
+    if (!status && split > 1)
+        status = put(w, "eden.split.", entry->name, eden_print_count(split, number), error);
+    return status;
+}
+
+/* The norm may be anything under EDEN_APPLY. */
+static const char *norm_text(double norm, char text[EDEN_NUMBER_ROOM])
+{
+    if (norm != norm) return "nan";
+    return norm - norm != 0 ? "infinity" : eden_print_number(norm, text);
+}
+
+static eden_status put_optimizer(const eden_optimizer *o, eden_writer *w, eden_error *error)
+{
+    char number[EDEN_NUMBER_ROOM];
+    eden_status status = put(w, "eden.steps", "", eden_print_count(o->steps, number), error);
+    if (!status) status = put(w, "eden.skipped", "", eden_print_count(o->skipped, number), error);
+    if (!status) status = put(w, "eden.grad_norm", "", norm_text(o->grad_norm, number), error);
+    for (size_t i = 0; eden_config_key(i) && !status; i++)
+        status = put(w, eden_config_key(i), "", eden_config_text(&o->config, i, number), error);
+    for (size_t g = 0; g < o->group_count && !status; g++)
+        status = put_group(&o->groups[g], w, error);
+    for (size_t i = 0; i < o->tensor_count && !status; i++)
+        status = put_tensor(o, &o->tensors[i], w, error);
+    for (size_t i = 0; i < o->note_count && !status; i++)
+        status = put(w, "eden.note.", o->notes[i].key, o->notes[i].value, error);
+    return status;
+}
+
+eden_status eden_write_meta(const eden_optimizer *o, eden_writer *w, uint32_t parts,
+                            eden_error *error)
+{
+    const char *held = parts == EDEN_BOTH ? "weights,optim"
+                       : parts == EDEN_OPTIM ? "optim" : "weights";
+    eden_status status = put(w, "eden.format", "", EDEN_CHECKPOINT_FORMAT, error);
+    if (!status) status = put(w, "eden.version", "", eden_version(), error);
+    if (!status) status = put(w, "eden.parts", "", held, error);
+    if (!status && parts & EDEN_OPTIM) status = put_optimizer(o, w, error);
+    return status;
+}

@@ -1,0 +1,54 @@
+/* driver.h - runs any rule over one tensor, pass by pass and piece by piece.
+ *
+ *     eden_job job;
+ *     eden_job_init(&job, rule, isa, hypers, extent);
+ *     bytes = eden_job_lay_out(&job, NULL);      then with the workspace
+ *     job.base[slot] = ...                       for PARAM, GRAD and STATE
+ *     for each pass of the program:
+ *         for each piece, in any order, on any thread: eden_job_run()
+ *         then once: eden_job_fold()
+ */
+#ifndef EDEN_DRIVER_H
+#define EDEN_DRIVER_H
+
+#include "engine/rule.h"
+
+typedef struct {
+    const eden_rule *rule;
+    size_t isa;
+    eden_extent extent;
+    uint32_t slots, passes;          /* bit i: slot i, pass i exists           */
+    int shaped;                      /* some slot has a value a row or column  */
+    eden_grad_scale grad;
+    const void *consts;              /* from the rule's prepare()              */
+    void *base[EDEN_MAX_SLOTS];      /* where each slot's values begin         */
+    double *partial[EDEN_MAX_SLOTS]; /* what each piece adds to a SUM          */
+} eden_job;
+
+void eden_job_init(eden_job *job, const eden_rule *rule, size_t isa, const double *hypers,
+                   eden_extent extent);
+
+/* Hand out a workspace aligned to 64 bytes for SCRATCH and SUM; with NULL only
+ * measure it. UINT64_MAX if its size overflows. */
+uint64_t eden_job_lay_out(eden_job *job, void *work);
+
+/* Is pass `pass` part of this program here? */
+int eden_job_has(const eden_job *job, size_t pass, eden_program program);
+
+/* Pieces depend on the rule and the extent alone, never on who runs them. */
+size_t eden_job_pieces(const eden_job *job, size_t pass);
+void eden_job_run(const eden_job *job, size_t pass, size_t piece);
+void eden_job_fold(const eden_job *job, size_t pass);
+
+/* Values a slot of this shape holds. */
+uint64_t eden_shape_length(uint32_t shape, eden_extent extent);
+
+/* ---- the floating-point environment, in cpu.c ------------------------------- */
+
+typedef struct { uint64_t control, status; } eden_float_env;
+
+/* Round to nearest, keep denormals, raise nothing; then as it was before. */
+void eden_float_enter(eden_float_env *saved);
+void eden_float_leave(const eden_float_env *saved);
+
+#endif

@@ -1,0 +1,199 @@
+/* kernel.h - loading an element, applying a pass, storing what it changed.
+ *
+ * run_one() is a template in the C sense: it is always inlined, and fn, domain,
+ * reads and writes are constants wherever it is used, so that each load, store
+ * and add below is kept or deleted at compile time. Names end in an underscore
+ * or are parameters, so that slots can have any name.
+ *
+ * Sums have fixed bits. A sum is kept as EDEN_LANES partial sums in double, the
+ * element in column c adding to lane c % EDEN_LANES, and the lanes are folded in
+ * halves. Vector width changes who adds, never the order.
+ */
+
+/* Does a slot of this shape advance with the inner loop, or stay put? */
+#define MOVES_(shape) ((shape) == domain || (domain == EDEN_FULL && (shape) == EDEN_COL))
+#define INDEX_(shape) (MOVES_(EDEN_##shape) ? i_ : 0)
+
+/* A sum over the elements of the inner loop goes to lanes; a sum with a value
+ * for each of them does not. */
+#define SUM_INDEX_(shape) (MOVES_(EDEN_##shape) ? i_ : l_)
+
+#define VALUE_ARG_(name, shape, when, doc) , real *restrict name
+#define TOTAL_ARG_(name, shape, when, doc) , double *restrict name
+#define KERNEL_ARGS EACH_SLOT(VALUE_ARG_, VALUE_ARG_, VALUE_ARG_, VALUE_ARG_, TOTAL_ARG_)
+
+#define NAME_(name, shape, when, doc) , name
+#define KERNEL_NAMES EACH_SLOT(NAME_, NAME_, NAME_, NAME_, NAME_)
+
+#define VALUE_AT_(name, shape, when, doc) , (real *)at_[SLOT_##name]
+#define TOTAL_AT_(name, shape, when, doc) , (double *)at_[SLOT_##name]
+#define KERNEL_AT EACH_SLOT(VALUE_AT_, VALUE_AT_, VALUE_AT_, VALUE_AT_, TOTAL_AT_)
+
+#define LOAD_VALUE_(name, shape, when, doc) \
+    e_.name = reads & SLOTS1(name) ? name[INDEX_(shape)] : 0;
+#define LOAD_GRAD_(name, shape, when, doc) \
+    e_.name = reads & SLOTS1(name) ? scaled(name[i_], scaling, scale_) : 0;
+#define LOAD_SUM_(name, shape, when, doc) \
+    e_.name = reads & SLOTS1(name) ? name[INDEX_(shape)] : 0;
+
+#define STORE_VALUE_(name, shape, when, doc) \
+    if (writes & SLOTS1(name)) name[i_] = e_.name;
+#define STORE_NONE_(name, shape, when, doc)
+#define STORE_SUM_(name, shape, when, doc) \
+    if (writes & SLOTS1(name)) name[SUM_INDEX_(shape)] += e_.name;
+
+/* What a gradient still needs as it is loaded. Every loop is compiled for each,
+ * because a clamp that does nothing costs half the speed of a light rule. */
+typedef enum { AS_IT_IS, TIMES, CLAMPED_TIMES } scaling_kind;
+
+EDEN_INLINE scaling_kind scaling_of(const eden_grad_scale *s)
+{
+    if (s->limit != __builtin_inff()) return CLAMPED_TIMES;
+    return s->pre == 1 && s->post == 1 ? AS_IT_IS : TIMES;
+}
+
+EDEN_INLINE real scaled(real g, scaling_kind scaling, eden_grad_scale s)
+{
+    if (scaling == AS_IT_IS) return g;
+    const real x = g * s.pre;
+    if (scaling == TIMES) return x * s.post;
+    return (x > s.limit ? s.limit : x < -s.limit ? -s.limit : x) * s.post;
+}
+
+EDEN_INLINE void run_one(elem (*fn)(elem, consts), eden_shape domain, unsigned reads,
+                         unsigned writes, scaling_kind scaling, const consts k_,
+                         const eden_grad_scale scale_, size_t i_, size_t l_ KERNEL_ARGS)
+{
+    elem e_;
+    (void)l_, (void)scaling, (void)scale_;
+    EACH_SLOT(LOAD_VALUE_, LOAD_GRAD_, LOAD_VALUE_, LOAD_VALUE_, LOAD_SUM_)
+    e_ = fn(e_, k_);
+    EACH_SLOT(STORE_VALUE_, STORE_NONE_, STORE_VALUE_, STORE_VALUE_, STORE_SUM_)
+}
+
+/* Ask for memory AHEAD_BYTES before it is needed, into L2, for each slot that
+ * advances, so that the divider and the memory work at the same time. */
+#define AHEAD_BYTES 512
+#define AHEAD_(name, shape, when, doc)                                            \
+    if (((reads | writes) & SLOTS1(name)) && MOVES_(EDEN_##shape)) {              \
+        __builtin_prefetch((const char *)(name + j_) + AHEAD_BYTES, 0, 2);        \
+        __builtin_prefetch((const char *)(name + j_) + AHEAD_BYTES + 64, 0, 2);   \
+    }
+#define AHEAD_NONE_(name, shape, when, doc) (void)name;
+
+EDEN_INLINE void ask_ahead(eden_shape domain, unsigned reads, unsigned writes, size_t j_ KERNEL_ARGS)
+{
+    (void)domain, (void)reads, (void)writes, (void)j_;
+    EACH_SLOT(AHEAD_, AHEAD_, AHEAD_, AHEAD_NONE_, AHEAD_NONE_)
+}
+
+/* ---- sums ------------------------------------------------------------------ */
+
+EDEN_INLINE double fold_lanes(double *lane)
+{
+    for (size_t w = EDEN_LANES / 2; w > 0; w /= 2)
+        for (size_t i = 0; i < w; i++) lane[i] += lane[i + w];
+    return lane[0];
+}
+
+EDEN_INLINE void clear_lanes(double *lane)
+{
+    for (size_t i = 0; i < EDEN_LANES; i++) lane[i] = 0;
+}
+
+#define NOT_SUM_(name, shape, when, doc) 0,
+#define IS_SUM_(name, shape, when, doc) 1,
+static const unsigned char is_sum_[] = { EACH_SLOT(NOT_SUM_, NOT_SUM_, NOT_SUM_, NOT_SUM_, IS_SUM_) };
+#define SHAPE_OF_(name, shape, when, doc) EDEN_##shape,
+static const unsigned char shape_of_[] = {
+    EACH_SLOT(SHAPE_OF_, SHAPE_OF_, SHAPE_OF_, SHAPE_OF_, SHAPE_OF_)
+};
+
+/* Is slot s, written by this pass, a sum that is kept in lanes? */
+EDEN_INLINE int in_lanes(size_t s, eden_shape domain, unsigned writes)
+{
+    return is_sum_[s] && (writes >> s & 1) && shape_of_[s] != domain
+        && !(domain == EDEN_FULL && shape_of_[s] == EDEN_COL);
+}
+
+typedef void span_function(const consts *k, const eden_grad_scale *scale, void *const *at, size_t n);
+
+/* The loop over rows around a span: moves the pointers, folds the lanes. */
+EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned writes,
+                          const consts *k, const eden_grad_scale *scale, void *const *at,
+                          size_t rows, size_t cols)
+{
+    double lanes[SLOT_COUNT][EDEN_LANES];
+    void *here[SLOT_COUNT];
+
+    for (size_t s = 0; s < SLOT_COUNT; s++) {
+        here[s] = at[s];
+        if (!in_lanes(s, domain, writes)) continue;
+        here[s] = lanes[s];
+        clear_lanes(lanes[s]);
+    }
+    for (size_t row = 0; row < rows; row++) {
+        span(k, scale, here, cols);
+        for (size_t s = 0; s < SLOT_COUNT && domain == EDEN_FULL; s++) {
+            const size_t step = shape_of_[s] == EDEN_FULL ? cols : shape_of_[s] == EDEN_ROW;
+            if (!in_lanes(s, domain, writes)) {
+                if (here[s] && step)
+                    here[s] = (char *)here[s] + step * (is_sum_[s] ? sizeof(double) : sizeof(real));
+            } else if (shape_of_[s] == EDEN_ROW) {
+                ((double *)at[s])[row] = fold_lanes(lanes[s]);
+                clear_lanes(lanes[s]);
+            }
+        }
+    }
+    for (size_t s = 0; s < SLOT_COUNT; s++)
+        if (in_lanes(s, domain, writes) && shape_of_[s] == EDEN_ONE)
+            *(double *)at[s] = fold_lanes(lanes[s]);
+}
+
+/* ---- kernels ----------------------------------------------------------------- */
+
+/* loop_ is a function of its own, with real parameters, because that is where
+ * compilers honour `restrict`; inlined into its caller, gcc 12 forgets it and
+ * guards the loop with run-time overlap checks. */
+#define LOOP_(scaling, fn, domain, reads, writes)                                         \
+    static EDEN_OUTLINE void loop_##fn##_##scaling(const consts k_,                       \
+                                                   const eden_grad_scale scale_,          \
+                                                   size_t n_ KERNEL_ARGS)                 \
+    {                                                                                     \
+        size_t j_ = 0;                                                                    \
+        for (; j_ + EDEN_LANES <= n_; j_ += EDEN_LANES) {                                 \
+            ask_ahead(EDEN_##domain, reads, writes, j_ KERNEL_NAMES);                     \
+            for (size_t l_ = 0; l_ < EDEN_LANES; l_++)                                    \
+                run_one(fn, EDEN_##domain, reads, writes, scaling, k_, scale_, j_ + l_,   \
+                        l_ KERNEL_NAMES);                                                 \
+        }                                                                                 \
+        for (size_t l_ = 0; j_ + l_ < n_; l_++)                                           \
+            run_one(fn, EDEN_##domain, reads, writes, scaling, k_, scale_, j_ + l_,       \
+                    l_ KERNEL_NAMES);                                                     \
+    }
+#define PASS_(program, fn, domain, when, reads, writes)                                   \
+    LOOP_(AS_IT_IS, fn, domain, reads, writes)                                            \
+    LOOP_(TIMES, fn, domain, reads, writes)                                               \
+    LOOP_(CLAMPED_TIMES, fn, domain, reads, writes)                                       \
+    static void span_##fn(const consts *k_, const eden_grad_scale *scale_,                \
+                          void *const *at_, size_t n_)                                    \
+    {                                                                                     \
+        switch ((reads) & SLOTS1(g) ? scaling_of(scale_) : AS_IT_IS) {                    \
+        case AS_IT_IS: loop_##fn##_AS_IT_IS(*k_, *scale_, n_ KERNEL_AT); break;           \
+        case TIMES: loop_##fn##_TIMES(*k_, *scale_, n_ KERNEL_AT); break;                 \
+        default: loop_##fn##_CLAMPED_TIMES(*k_, *scale_, n_ KERNEL_AT); break;            \
+        }                                                                                 \
+    }                                                                                     \
+    static void kernel_##fn(const void *k_, const eden_grad_scale *scale_,                \
+                            void *const *at_, size_t rows_, size_t cols_)                 \
+    {                                                                                     \
+        run_rows(span_##fn, EDEN_##domain, writes, (const consts *)k_, scale_, at_,       \
+                 rows_, cols_);                                                           \
+    }
+RULE_PASSES(PASS_)
+#undef PASS_
+
+#define PASS_(program, fn, domain, when, reads, writes) kernel_##fn,
+extern eden_kernel *const EDEN_PASTE(eden_kernels, RULE, EDEN_ISA)[];
+eden_kernel *const EDEN_PASTE(eden_kernels, RULE, EDEN_ISA)[] = { RULE_PASSES(PASS_) };
+#undef PASS_

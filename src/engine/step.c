@@ -1,0 +1,93 @@
+/* step.c - one step of one rule on the caller's memory. */
+#include "engine/driver.h"
+
+static eden_status fault(size_t *index, size_t value, eden_status status)
+{
+    if (index) *index = value;
+    return status;
+}
+
+static int extent_ok(eden_extent x)
+{
+    uint64_t count;
+    return !__builtin_mul_overflow(x.rows, x.cols, &count) && count == x.count &&
+           x.count <= SIZE_MAX / sizeof(double);
+}
+
+uint64_t eden_rule_slot_length(const eden_rule *rule, size_t slot, const double *hypers,
+                               eden_extent extent)
+{
+    if (slot >= rule->slot_count || !(rule->slots_on(hypers, extent) >> slot & 1)) return 0;
+    return eden_shape_length(rule->slots[slot].shape, extent);
+}
+
+uint64_t eden_rule_state_bytes(const eden_rule *rule, const double *hypers, eden_extent extent)
+{
+    uint64_t bytes = 0;
+    for (size_t s = 0; s < rule->slot_count; s++)
+        if (rule->slots[s].kind == EDEN_STATE)
+            bytes += eden_rule_slot_length(rule, s, hypers, extent) * sizeof(real);
+    return bytes;
+}
+
+uint64_t eden_rule_work_bytes(const eden_rule *rule, const double *hypers, eden_extent extent)
+{
+    eden_job job;
+    eden_job_init(&job, rule, 0, hypers, extent);
+    return eden_job_lay_out(&job, NULL);
+}
+
+/* Point the job at the caller's arrays; refuses a missing one. */
+static eden_status attach(eden_job *job, const eden_rule_call *call, size_t *index)
+{
+    size_t state = 0;
+    for (size_t s = 0; s < job->rule->slot_count; s++) {
+        if (!(job->slots >> s & 1)) continue;
+        switch (job->rule->slots[s].kind) {
+        case EDEN_PARAM: job->base[s] = call->param; break;
+        case EDEN_GRAD: job->base[s] = (void *)(uintptr_t)call->grad; break;
+        case EDEN_STATE:
+            if (state >= call->states || !call->state || !call->state[state])
+                return fault(index, state, EDEN_E_ARGUMENT);
+            job->base[s] = call->state[state++];
+            break;
+        default: break;
+        }
+    }
+    return state == call->states ? EDEN_OK : fault(index, state, EDEN_E_ARGUMENT);
+}
+
+eden_status eden_rule_step(const eden_rule_call *call, size_t *index)
+{
+    eden_job job;
+    eden_float_env saved;
+    _Alignas(16) unsigned char consts[EDEN_MAX_CONSTS];
+
+    if (!call || call->size < sizeof *call || !call->rule || !call->hypers || call->step == 0 ||
+        call->isa >= EDEN_ISA_COUNT || (call->extent.count && (!call->param || !call->grad)))
+        return fault(index, SIZE_MAX, EDEN_E_ARGUMENT);
+    if (!extent_ok(call->extent)) return EDEN_E_SHAPE;
+    const eden_status status = eden_rule_check(call->rule, call->hypers, index, NULL);
+    if (status) return status;
+
+    eden_job_init(&job, call->rule, call->isa, call->hypers, call->extent);
+    const eden_status attached = attach(&job, call, index);
+    if (attached) return attached;
+    const uint64_t need = eden_job_lay_out(&job, NULL);
+    if (need && (!call->work || call->work_bytes < need || (uintptr_t)call->work % 64))
+        return EDEN_E_WORKSPACE;
+    eden_job_lay_out(&job, call->work);
+
+    eden_float_enter(&saved);
+    call->rule->prepare(consts, call->hypers, call->step, call->extent);
+    job.consts = consts;
+    job.grad.pre = call->grad_scale;
+    for (size_t pass = 0; pass < job.rule->pass_count; pass++) {
+        if (!eden_job_has(&job, pass, EDEN_STEP)) continue;
+        const size_t pieces = eden_job_pieces(&job, pass);
+        for (size_t piece = 0; piece < pieces; piece++) eden_job_run(&job, pass, piece);
+        eden_job_fold(&job, pass);
+    }
+    eden_float_leave(&saved);
+    return EDEN_OK;
+}

@@ -1,0 +1,158 @@
+/* optimizer.c - creating and destroying, and the notes that travel along. */
+#include "optimizer/optimizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimizer/text.h"
+
+/* ---- instruction set --------------------------------------------------------- */
+
+static eden_status choose_isa(eden_optimizer *o, eden_error *error)
+{
+    const char *source = o->config.isa ? "config.isa" : "EDEN_ISA in the environment";
+    const char *cap = o->config.isa ? o->config.isa : getenv("EDEN_ISA");
+    o->isa = eden_isa_best();
+    if (!cap || !*cap) return EDEN_OK;
+
+    for (size_t i = 0; i < eden_isa_count(); i++) {
+        if (strcmp(cap, eden_isa_name(i)) != 0) continue;
+        o->isa = i < o->isa ? i : o->isa;
+        return EDEN_OK;
+    }
+    return eden_fail(error, EDEN_E_NAME, "%s: no instruction set is called '%.40s'; the best here is %s",
+                     source, cap, eden_isa_name(o->isa));
+}
+
+/* ---- config --------------------------------------------------------------------- */
+
+static eden_status check_config(const eden_config *c, eden_error *error)
+{
+    char number[EDEN_NUMBER_ROOM];
+    if (c->size < sizeof *c)
+        return eden_fail(error, EDEN_E_ARGUMENT,
+                         "config.size = %zu is too small; start from EDEN_CONFIG_INIT", c->size);
+    if (c->nonfinite > EDEN_APPLY)
+        return eden_fail(error, EDEN_E_VALUE, "config.nonfinite = %u is none of EDEN_REFUSE, "
+                         "EDEN_SKIP, EDEN_APPLY", c->nonfinite);
+    if (c->maximize > 1)
+        return eden_fail(error, EDEN_E_VALUE, "config.maximize = %u is neither 0 nor 1", c->maximize);
+    const struct { const char *name; double value; } clips[] = {
+        { "clip_value", c->clip_value }, { "clip_norm", c->clip_norm },
+    };
+    for (size_t i = 0; i < 2; i++)
+        if (!(clips[i].value >= 0 && clips[i].value <= (double)FLT_MAX) ||
+            (clips[i].value > 0 && (float)clips[i].value == 0))
+            return eden_fail(error, EDEN_E_VALUE, "config.%s = %s is outside [0, %s]; 0 is off",
+                             clips[i].name, eden_print_number(clips[i].value, number), "3.4e38");
+    return EDEN_OK;
+}
+
+eden_status eden_optimizer_create(eden_optimizer **optimizer, const char *rule,
+                                  const eden_config *config, eden_error *error)
+{
+    const eden_config initial = EDEN_CONFIG_INIT;
+    if (!optimizer || !rule)
+        return eden_fail(error, EDEN_E_ARGUMENT, "eden_optimizer_create: %s is NULL",
+                         optimizer ? "rule" : "optimizer");
+    eden_status status = check_config(config ? config : &initial, error);
+    if (status) return status;
+
+    eden_optimizer *o = eden_alloc(1, sizeof *o);
+    if (!o) return eden_fail(error, EDEN_E_MEMORY, "no memory for an optimizer");
+    o->config = config ? *config : initial;
+    if (o->config.accumulate == 0) o->config.accumulate = 1;
+    o->stale = 1;
+    status = choose_isa(o, error);
+    if (!status) status = eden_new_group(o, "default", rule, error);
+    if (!status && !o->config.run) {
+        o->threads = eden_threads_create(o->config.threads);
+        if (!o->threads) status = eden_fail(error, EDEN_E_MEMORY, "no memory for threads");
+    }
+    if (status) {
+        eden_optimizer_destroy(o);
+        return status;
+    }
+    o->config.isa = NULL;
+    *optimizer = o;
+    return EDEN_OK;
+}
+
+void eden_optimizer_destroy(eden_optimizer *o)
+{
+    if (!o) return;
+    eden_free_plan(o->plan);
+    eden_threads_destroy(o->threads);
+    for (size_t i = 0; i < o->group_count; i++) eden_free_group(&o->groups[i]);
+    for (size_t i = 0; i < o->tensor_count; i++) {
+        for (size_t s = 0; s < EDEN_MAX_SLOTS; s++) free(o->tensors[i].state[s]);
+        free(o->tensors[i].name);
+    }
+    for (size_t i = 0; i < o->note_count; i++) {
+        free(o->notes[i].key);
+        free(o->notes[i].value);
+    }
+    free(o->groups);
+    free(o->tensors);
+    free(o->index);
+    free(o->notes);
+    free(o);
+}
+
+/* ---- notes ------------------------------------------------------------------------ */
+
+static size_t find_note(const eden_optimizer *o, const char *key)
+{
+    size_t i = 0;
+    while (i < o->note_count && strcmp(o->notes[i].key, key) != 0) i++;
+    return i;
+}
+
+const char *eden_note(const eden_optimizer *o, const char *key)
+{
+    if (!o || !key) return NULL;
+    const size_t i = find_note(o, key);
+    return i < o->note_count ? o->notes[i].value : NULL;
+}
+
+static void remove_note(eden_optimizer *o, size_t i)
+{
+    if (i == o->note_count) return;
+    free(o->notes[i].key);
+    free(o->notes[i].value);
+    o->notes[i] = o->notes[--o->note_count];
+}
+
+eden_status eden_set_note(eden_optimizer *o, const char *key, const char *value, eden_error *error)
+{
+    if (!o || !key || !eden_name_ok(key))
+        return eden_fail(error, EDEN_E_NAME, "a note's key is 1 to 255 bytes of UTF-8 without "
+                                             "control characters");
+    const size_t i = find_note(o, key);
+    if (!value) {
+        remove_note(o, i);
+        return EDEN_OK;
+    }
+    char *text = eden_copy_text(value);
+    if (text && i < o->note_count) {
+        free(o->notes[i].value);
+        o->notes[i].value = text;
+        return EDEN_OK;
+    }
+    char *name = eden_copy_text(key);
+    eden_text_pair *notes = text && name ? realloc(o->notes, (i + 1) * sizeof *notes) : NULL;
+    if (!notes) {
+        free(name);
+        free(text);
+        return eden_fail(error, EDEN_E_MEMORY, "no memory for the note '%s'", key);
+    }
+    o->notes = notes;
+    o->notes[o->note_count++] = (eden_text_pair){ name, text };
+    return EDEN_OK;
+}
+
+/* ---- counters --------------------------------------------------------------------- */
+
+uint64_t eden_steps(const eden_optimizer *o) { return o ? o->steps : 0; }
+uint64_t eden_skipped(const eden_optimizer *o) { return o ? o->skipped : 0; }
+double eden_grad_norm(const eden_optimizer *o) { return o ? o->grad_norm : 0; }

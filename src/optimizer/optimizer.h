@@ -1,0 +1,118 @@
+/* optimizer.h - what an optimizer is made of; for src/optimizer and src/checkpoint. */
+#ifndef EDEN_OPTIMIZER_H
+#define EDEN_OPTIMIZER_H
+
+#include <eden/eden.h>
+
+#include "engine/rule.h"
+#include "optimizer/schedule.h"
+#include "optimizer/threads.h"
+
+#define EDEN_MAX_NAME 255
+
+/* One setting of one group: a value it was given, and what moves it. */
+typedef struct {
+    double value;                /* meaningful if is_set                      */
+    int is_set;                  /* else inherited                            */
+    int has_schedule;            /* this group's own; else inherited          */
+    eden_schedule_node schedule; /* freed by eden_schedule_clear()            */
+} eden_setting;
+
+/* Group 0 is the defaults and is called "default". */
+typedef struct {
+    char *name;
+    const eden_rule *rule;      /* never NULL; equal to group 0's if inherited */
+    const eden_preset *preset;  /* whose settings stand under the group's own  */
+    int own_rule;               /* was it given a rule of its own?             */
+    eden_setting *settings;     /* one for each of the rule's hyperparameters  */
+    double base[EDEN_MAX_HYPERS];   /* resolved values before schedules        */
+    double struc[EDEN_MAX_HYPERS];  /* base, for deciding what exists: a setting
+                                       that a schedule replaces counts as not 0 */
+    double now[EDEN_MAX_HYPERS];    /* after schedules, for the step being taken */
+} eden_group;
+
+typedef struct {
+    char *name;
+    eden_tensor tensor;
+    eden_extent extent;
+    size_t group;               /* index                                      */
+    uint64_t steps;             /* taken by this tensor                       */
+    float *state[EDEN_MAX_SLOTS]; /* by slot; NULL where the slot is absent    */
+    uint64_t length[EDEN_MAX_SLOTS]; /* values in each                         */
+    int ahead;                  /* at its look-ahead point                    */
+} eden_entry;
+
+typedef struct { char *key, *value; } eden_text_pair;
+
+typedef struct eden_plan eden_plan;
+
+struct eden_optimizer {
+    eden_config config;
+    size_t isa;
+    eden_group *groups;   size_t group_count;
+    eden_entry *tensors;  size_t tensor_count;
+    size_t *index;        size_t index_room;   /* hash of tensor names          */
+    eden_text_pair *notes; size_t note_count;
+    uint64_t steps, skipped;
+    uint32_t pending;       /* micro-batches gathered so far                  */
+    int looking_ahead;      /* between lookahead_begin and the step           */
+    double grad_norm;
+    int stale;              /* settings or tensors changed since the plan     */
+    eden_plan *plan;
+    eden_threads *threads;  /* Eden's own pool, or NULL                       */
+};
+
+/* ---- groups.c ---------------------------------------------------------------- */
+
+/* Index of a group by name; NULL is group 0. SIZE_MAX if there is none. */
+size_t eden_find_group(const eden_optimizer *o, const char *name);
+
+eden_status eden_new_group(eden_optimizer *o, const char *name, const char *rule,
+                           eden_error *error);
+void eden_free_group(eden_group *group);
+
+/* The schedule that moves a setting of a group, its own or inherited, or NULL. */
+const eden_schedule_node *eden_schedule_of(const eden_optimizer *o, const eden_group *group,
+                                           size_t hyper);
+
+/* Fill base and struc of every group, and check what settings mean together. */
+eden_status eden_resolve(eden_optimizer *o, eden_error *error);
+
+/* Fill `now` of every group for step s, and check what schedules made of it. */
+eden_status eden_schedule_all(eden_optimizer *o, uint64_t s, eden_error *error);
+
+/* ---- tensors.c ----------------------------------------------------------------- */
+
+/* Index of a tensor, or SIZE_MAX. */
+size_t eden_find_tensor(const eden_optimizer *o, const char *name);
+
+/* How many values a state slot of a tensor holds under `hypers`; 0 if frozen. */
+uint64_t eden_slot_length(const eden_rule *rule, size_t slot, const double *hypers,
+                           const eden_entry *entry);
+
+/* ---- plan.c ---------------------------------------------------------------------- */
+
+/* Resolve and check settings, allocate and free state so that it fits, and make
+ * the plan again if anything changed. Called by whatever needs state to exist:
+ * a step, a save, a load. On failure nothing has changed. */
+eden_status eden_refresh(eden_optimizer *o, eden_error *error);
+void eden_free_plan(eden_plan *plan);
+
+/* Run a program over the tensors that `wants` picks. Settings must be scheduled. */
+void eden_run_program(eden_optimizer *o, eden_program program,
+                      int (*wants)(const eden_entry *entry), const eden_grad_scale *scale);
+
+/* Look at every gradient that is there; see scan.h. `top` is that of the largest. */
+typedef struct {
+    double norm2;
+    uint32_t top;
+} eden_gradients;
+eden_gradients eden_scan_gradients(eden_optimizer *o, const eden_grad_scale *scale, int want_norm);
+
+/* Is a BEFORE program part of the plan? */
+int eden_has_lookahead(const eden_optimizer *o);
+
+/* Refuse to go on between the two halves of a step, naming the call. */
+eden_status eden_not_ahead(const eden_optimizer *o, const char *call, eden_error *error);
+
+#endif

@@ -1,0 +1,124 @@
+/* plan.c - who runs which chunk of which tensor.
+ *
+ * The tensors that are updated become items in the order they were added. Items
+ * are gathered in waves; the passes of a wave's items run in rounds, one after
+ * another, with all threads on all pieces of a round. A wave is small enough to
+ * stay in the cache between its rounds, and large enough to keep threads busy;
+ * rules of a single pass need no cache and share one wave. */
+#include "optimizer/plan.h"
+
+#include <stdlib.h>
+
+#include "optimizer/text.h"
+
+#define WAVE_ELEMENTS (1u << 18)
+
+void eden_free_plan(eden_plan *plan)
+{
+    if (!plan) return;
+    free(plan->items);
+    free(plan->consts);
+    free(plan->first);
+    free(plan->latest);
+    free(plan->scans);
+    free(plan->work);
+    free(plan);
+}
+
+int eden_has_lookahead(const eden_optimizer *o)
+{
+    for (size_t i = 0; o->plan && i < o->plan->count; i++) {
+        const eden_item *item = &o->plan->items[i];
+        for (size_t p = 0; p < item->job.rule->pass_count; p++)
+            if (eden_job_has(&item->job, p, EDEN_BEFORE)) return 1;
+    }
+    return 0;
+}
+
+/* ---- making a plan ----------------------------------------------------------------- */
+
+static size_t passes_of(const eden_job *job)
+{
+    size_t n = 0;
+    for (size_t p = 0; p < job->rule->pass_count; p++) n += (size_t)eden_job_has(job, p, EDEN_STEP);
+    return n;
+}
+
+/* Does an item that follows `elements` others of a wave begin a new one? */
+static int begins_wave(uint64_t elements, size_t longest, const eden_item *item)
+{
+    const size_t passes = passes_of(&item->job);
+    return elements > 0 && (passes > longest ? passes : longest) > 1 &&
+           elements + item->job.extent.count > WAVE_ELEMENTS;
+}
+
+/* Group items in waves and give each item its part of the wave's workspace. With
+ * work NULL only measure it; UINT64_MAX if that overflows. */
+static uint64_t lay_out_waves(eden_plan *plan, char *work)
+{
+    uint64_t most = 0, used = 0, elements = 0;
+    size_t longest = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        eden_item *item = &plan->items[i];
+        item->begins_wave = i == 0 || begins_wave(elements, longest, item);
+        if (item->begins_wave) used = elements = 0, longest = 0;
+        elements += item->job.extent.count;
+        longest = passes_of(&item->job) > longest ? passes_of(&item->job) : longest;
+        const uint64_t bytes = eden_job_lay_out(&item->job, work ? work + used : NULL);
+        if (bytes == UINT64_MAX || __builtin_add_overflow(used, bytes, &used)) return UINT64_MAX;
+        most = used > most ? used : most;
+    }
+    return most;
+}
+
+static eden_plan *make_plan(const eden_optimizer *o)
+{
+    eden_plan *plan = eden_alloc(1, sizeof *plan);
+    if (!plan) return NULL;
+    plan->items = eden_alloc(o->tensor_count, sizeof *plan->items);
+    plan->consts = eden_alloc(o->tensor_count, EDEN_MAX_CONSTS);
+    plan->first = eden_alloc((uint64_t)o->tensor_count + 1, sizeof *plan->first);
+    plan->latest = eden_alloc(o->group_count, sizeof *plan->latest);
+    if (!plan->items || !plan->consts || !plan->first || !plan->latest) goto failed;
+
+    for (size_t i = 0; i < o->tensor_count; i++) {
+        const eden_entry *entry = &o->tensors[i];
+        const eden_group *group = &o->groups[entry->group];
+        if (entry->tensor.flags & EDEN_FROZEN) continue;
+        eden_item *item = &plan->items[plan->count++];
+        item->entry = i;
+        eden_job_init(&item->job, group->rule, o->isa, group->struc, entry->extent);
+        plan->chunks += (size_t)((entry->extent.count + EDEN_CHUNK - 1) / EDEN_CHUNK);
+    }
+    plan->scans = eden_alloc(plan->chunks, sizeof *plan->scans);
+    const uint64_t bytes = lay_out_waves(plan, NULL);
+    if (bytes != UINT64_MAX) plan->work = eden_alloc(bytes, 1);
+    if (!plan->scans || !plan->work) goto failed;
+    lay_out_waves(plan, plan->work);
+    return plan;
+failed:
+    eden_free_plan(plan);
+    return NULL;
+}
+
+eden_status eden_refresh(eden_optimizer *o, eden_error *error)
+{
+    if (!o->stale) return EDEN_OK;
+    eden_status status = eden_resolve(o, error);
+    if (!status) status = eden_check_overlaps(o, error);
+    if (status) return status;
+
+    float **fresh = NULL;
+    size_t count = 0;
+    eden_plan *plan = make_plan(o);
+    if (!plan || !eden_allocate_state(o, &fresh, &count)) {
+        eden_free_plan(plan);
+        return eden_fail(error, EDEN_E_MEMORY, "no memory for the optimizer's state");
+    }
+    eden_settle_state(o, fresh);
+    free(fresh);
+    eden_free_plan(o->plan);
+    o->plan = plan;
+    o->stale = 0;
+    return EDEN_OK;
+}

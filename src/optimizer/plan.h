@@ -1,0 +1,37 @@
+/* plan.h - what a plan is made of; for plan.c, memory.c, run.c and update.c. */
+#ifndef EDEN_PLAN_H
+#define EDEN_PLAN_H
+
+#include "engine/driver.h"
+#include "engine/scan.h"
+#include "optimizer/optimizer.h"
+
+/* One tensor that is updated. */
+typedef struct {
+    eden_job job;
+    size_t entry;      /* which tensor                                         */
+    size_t pass;       /* the pass being run, or SIZE_MAX                      */
+    int active;        /* takes part in the program being run                  */
+    int begins_wave;
+} eden_item;
+
+struct eden_plan {
+    eden_item *items;  size_t count;
+    unsigned char *consts;  /* EDEN_MAX_CONSTS for each item                   */
+    size_t *first;          /* first piece of each item in the current round   */
+    size_t *latest;         /* by group: the item that last prepared constants */
+    eden_scan *scans;  size_t chunks;
+    void *work;
+};
+
+/* ---- memory.c ---------------------------------------------------------------- */
+
+/* Arrays that do not exist yet and should, in the order that eden_settle_state()
+ * puts them in place. 0 without memory: then none is left. */
+int eden_allocate_state(const eden_optimizer *o, float ***fresh, size_t *count);
+void eden_settle_state(eden_optimizer *o, float **fresh);
+
+/* Weights may overlap nothing; gradients, which are only read, may share. */
+eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error);
+
+#endif

@@ -1,0 +1,185 @@
+/* run.c - a program run over the tensors of a plan, on all threads. */
+#include "optimizer/plan.h"
+
+#define TASKS_A_THREAD 4
+#define ALONE (4 * (uint64_t)EDEN_CHUNK) /* totals below this stay on one thread */
+
+/* A round: the n-th pass of a program for each item of a wave, or one scan. */
+typedef struct {
+    eden_optimizer *o;
+    size_t begin, end;      /* items                                          */
+    size_t pieces, tasks;
+    const eden_grad_scale *scale;
+    int want_norm;
+    void (*run)(const eden_item *item, size_t piece, void *round);
+} eden_round;
+
+/* Item of the wave that a piece of the round belongs to. */
+static size_t item_of(const eden_round *round, size_t piece)
+{
+    const size_t *first = round->o->plan->first;
+    size_t low = round->begin, high = round->end;
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        if (first[middle] <= piece) low = middle;
+        else high = middle;
+    }
+    return low;
+}
+
+static void run_slice(size_t task, void *job)
+{
+    eden_round *round = job;
+    const eden_plan *plan = round->o->plan;
+    const size_t share = round->pieces / round->tasks, more = round->pieces % round->tasks;
+    size_t piece = task * share + (task < more ? task : more);
+    const size_t end = piece + share + (task < more);
+    size_t i = item_of(round, piece);
+    eden_float_env saved;
+
+    eden_float_enter(&saved);
+    for (; piece < end; piece++) {
+        while (i + 1 < round->end && plan->first[i + 1] <= piece) i++;
+        round->run(&plan->items[i], piece - plan->first[i], round);
+    }
+    eden_float_leave(&saved);
+}
+
+/* Run all pieces; plan->first holds where each item's begin. */
+static void run_round(eden_round *round)
+{
+    eden_optimizer *o = round->o;
+    const size_t threads = o->threads ? eden_threads_count(o->threads) : EDEN_PANELS;
+    uint64_t elements = 0;
+    for (size_t i = round->begin; i < round->end; i++) elements += o->plan->items[i].job.extent.count;
+    if (round->pieces == 0) return;
+    round->tasks = threads * TASKS_A_THREAD < round->pieces ? threads * TASKS_A_THREAD : round->pieces;
+    if (threads == 1 || elements < ALONE) round->tasks = 1;
+    if (round->tasks == 1) run_slice(0, round);
+    else if (o->config.run) o->config.run(o->config.pool, round->tasks, run_slice, round);
+    else eden_threads_run(o->threads, round->tasks, run_slice, round);
+}
+
+static void run_pass(const eden_item *item, size_t piece, void *round)
+{
+    (void)round;
+    eden_job_run(&item->job, item->pass, piece);
+}
+
+/* The n-th pass of the program that exists for this item, or SIZE_MAX. */
+static size_t nth_pass(const eden_job *job, eden_program program, size_t n)
+{
+    for (size_t p = 0; p < job->rule->pass_count; p++)
+        if (eden_job_has(job, p, program) && n-- == 0) return p;
+    return SIZE_MAX;
+}
+
+static void run_wave(eden_optimizer *o, eden_program program, size_t begin, size_t end)
+{
+    eden_plan *plan = o->plan;
+    for (size_t n = 0;; n++) {
+        eden_round round = { .o = o, .begin = begin, .end = end, .run = run_pass };
+        size_t live = 0;
+        for (size_t i = begin; i < end; i++) {
+            eden_item *item = &plan->items[i];
+            plan->first[i] = round.pieces;
+            item->pass = item->active ? nth_pass(&item->job, program, n) : SIZE_MAX;
+            if (item->pass == SIZE_MAX) continue;
+            round.pieces += eden_job_pieces(&item->job, item->pass);
+            live++;
+        }
+        if (!live) return;
+        run_round(&round);
+        for (size_t i = begin; i < end; i++)
+            if (plan->items[i].pass != SIZE_MAX) eden_job_fold(&plan->items[i].job, plan->items[i].pass);
+    }
+}
+
+static int same_extent(eden_extent a, eden_extent b) { return a.rows == b.rows && a.cols == b.cols; }
+
+/* Constants are prepared once for each distinct (group, step, extent) in a row. */
+static void prepare(eden_optimizer *o, size_t i)
+{
+    eden_plan *plan = o->plan;
+    eden_item *item = &plan->items[i];
+    const eden_entry *entry = &o->tensors[item->entry];
+    const eden_group *group = &o->groups[entry->group];
+    const size_t latest = plan->latest[entry->group]; /* an item's number plus 1 */
+    if (latest) {
+        const eden_item *other = &plan->items[latest - 1];
+        item->job.consts = other->job.consts;
+        if (o->tensors[other->entry].steps == entry->steps &&
+            same_extent(other->job.extent, item->job.extent))
+            return;
+    }
+    unsigned char *consts = plan->consts + i * EDEN_MAX_CONSTS;
+    group->rule->prepare(consts, group->now, entry->steps + 1, entry->extent);
+    item->job.consts = consts;
+    plan->latest[entry->group] = i + 1;
+}
+
+static void attach(eden_optimizer *o, size_t i, const eden_grad_scale *scale)
+{
+    eden_item *item = &o->plan->items[i];
+    const eden_entry *entry = &o->tensors[item->entry];
+    item->job.base[0] = entry->tensor.data;
+    item->job.base[1] = entry->tensor.grad;
+    item->job.grad = *scale;
+    for (size_t s = 2; s < item->job.rule->slot_count; s++)
+        if (entry->state[s]) item->job.base[s] = entry->state[s];
+    prepare(o, i);
+}
+
+void eden_run_program(eden_optimizer *o, eden_program program, int (*wants)(const eden_entry *entry),
+                      const eden_grad_scale *scale)
+{
+    eden_plan *plan = o->plan;
+    eden_float_env saved;
+    eden_float_enter(&saved);
+    for (size_t g = 0; g < o->group_count; g++) plan->latest[g] = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        plan->items[i].active = wants(&o->tensors[plan->items[i].entry]);
+        if (plan->items[i].active) attach(o, i, scale);
+    }
+    for (size_t begin = 0, end; begin < plan->count; begin = end) {
+        end = begin + 1;
+        while (end < plan->count && !plan->items[end].begins_wave) end++;
+        run_wave(o, program, begin, end);
+    }
+    eden_float_leave(&saved);
+}
+
+/* ---- scanning ------------------------------------------------------------------------------------ */
+
+static void scan_piece(const eden_item *item, size_t piece, void *job)
+{
+    const eden_round *round = job;
+    const eden_plan *plan = round->o->plan;
+    const eden_entry *entry = &round->o->tensors[item->entry];
+    const size_t at = piece * EDEN_CHUNK, left = (size_t)entry->extent.count - at;
+    eden_scans[round->o->isa]((const float *)entry->tensor.grad + at, left < EDEN_CHUNK ? left : EDEN_CHUNK,
+                              round->scale, round->want_norm,
+                              &plan->scans[plan->first[item - plan->items] + piece]);
+}
+
+eden_gradients eden_scan_gradients(eden_optimizer *o, const eden_grad_scale *scale, int want_norm)
+{
+    eden_plan *plan = o->plan;
+    eden_round round = { .o = o, .end = plan->count, .scale = scale, .want_norm = want_norm,
+                         .run = scan_piece };
+    eden_gradients all = { 0, 0 };
+    eden_float_env saved;
+    for (size_t i = 0; i < plan->count; i++) {
+        const eden_entry *entry = &o->tensors[plan->items[i].entry];
+        plan->first[i] = round.pieces;
+        if (entry->tensor.grad) round.pieces += (size_t)((entry->extent.count + EDEN_CHUNK - 1) / EDEN_CHUNK);
+    }
+    run_round(&round);
+    eden_float_enter(&saved);
+    for (size_t k = 0; k < round.pieces; k++) {
+        all.norm2 += plan->scans[k].norm2;
+        all.top = plan->scans[k].top > all.top ? plan->scans[k].top : all.top;
+    }
+    eden_float_leave(&saved);
+    return all;
+}

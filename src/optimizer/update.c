@@ -1,0 +1,213 @@
+/* update.c - what a training loop calls. */
+#include <math.h>
+
+#include "optimizer/plan.h"
+#include "optimizer/text.h"
+
+/* Squares of gradients above this are no longer floats. */
+#define LARGEST_GRADIENT 1.8446743e19f
+
+static const eden_grad_scale neutral = { 1, INFINITY, 1 };
+
+static int has_grad(const eden_entry *entry) { return entry->tensor.grad != NULL; }
+static int is_ahead(const eden_entry *entry) { return entry->ahead; }
+static int left_behind(const eden_entry *entry) { return entry->ahead && !entry->tensor.grad; }
+static int not_yet_ahead(const eden_entry *entry) { return !entry->ahead && entry->tensor.grad; }
+
+eden_status eden_not_ahead(const eden_optimizer *o, const char *call, eden_error *error)
+{
+    if (!o->looking_ahead) return EDEN_OK;
+    return eden_fail(error, EDEN_E_ORDER, "%s: the weights are at their look-ahead point; finish with "
+                     "eden_step() or eden_lookahead_end() first", call);
+}
+
+/* ---- gradients that cannot be used ------------------------------------------------ */
+
+static float float_of(uint32_t u)
+{
+    union { uint32_t u; float f; } b;
+    b.u = u;
+    return b.f;
+}
+
+static uint32_t bits_of(float f)
+{
+    union { uint32_t u; float f; } b;
+    b.f = f;
+    return b.u;
+}
+
+/* Name the first element whose magnitude is above `limit`. */
+static eden_status bad_gradient(const eden_optimizer *o, float limit, eden_error *error)
+{
+    for (size_t i = 0; i < o->plan->count; i++) {
+        const eden_entry *entry = &o->tensors[o->plan->items[i].entry];
+        const size_t n = (size_t)entry->extent.count;
+        if (!entry->tensor.grad) continue;
+        const float *grad = entry->tensor.grad;
+        const size_t at = eden_scan_find(grad, n, bits_of(limit));
+        if (at == n) continue;
+        char number[EDEN_NUMBER_ROOM];
+        const float g = grad[at];
+        const int finite = g - g == 0;
+        return eden_fail(error, EDEN_E_GRADIENT, "step %llu refused: the gradient of '%s' is %s at element "
+                         "%zu%s; nothing has changed", (unsigned long long)o->steps + 1, entry->name,
+                         g != g ? "NaN" : !finite ? (g > 0 ? "infinite" : "-infinite")
+                                                  : eden_print_number((double)g, number),
+                         at, finite ? ", too large to square" : "");
+    }
+    return eden_fail(error, EDEN_E_GRADIENT, "a gradient changed while it was read; nothing has changed");
+}
+
+/* Look at the gradients and complete the scale with the norm's factor. *skip is 1
+ * if the step is to be skipped. */
+static eden_status judge_gradients(eden_optimizer *o, eden_grad_scale *scale, int *skip,
+                                   eden_error *error)
+{
+    const double clip = o->config.clip_norm;
+    *skip = 0;
+    if (clip == 0 && o->config.nonfinite == EDEN_APPLY) return EDEN_OK;
+
+    const eden_gradients all = eden_scan_gradients(o, scale, clip > 0);
+    const double norm = sqrt(all.norm2);
+    const float post = clip > 0 && !(norm <= clip) ? (float)(clip / norm) : 1;
+    float limit = float_of(EDEN_INFINITY_BITS - 1);
+    int bad = all.top >= EDEN_INFINITY_BITS;
+    if (!bad) {
+        const float top = float_of(all.top) * fabsf(scale->pre);
+        bad = (top < scale->limit ? top : scale->limit) * post > LARGEST_GRADIENT;
+        limit = bad ? LARGEST_GRADIENT / post / fabsf(scale->pre) : limit;
+    }
+    if (bad && o->config.nonfinite == EDEN_REFUSE) return bad_gradient(o, limit, error);
+    *skip = bad && o->config.nonfinite == EDEN_SKIP;
+    if (clip > 0 && !*skip) o->grad_norm = norm, scale->post = post;
+    return EDEN_OK;
+}
+
+/* ---- the step ------------------------------------------------------------------------ */
+
+static eden_status check_counts(const eden_optimizer *o, eden_error *error)
+{
+    if (o->steps == UINT64_MAX)
+        return eden_fail(error, EDEN_E_OVERFLOW, "the optimizer has taken 2^64 - 1 steps, the most there are");
+    for (size_t i = 0; i < o->tensor_count; i++)
+        if (o->tensors[i].tensor.grad && o->tensors[i].steps == UINT64_MAX)
+            return eden_fail(error, EDEN_E_OVERFLOW, "tensor '%s' has taken 2^64 - 1 steps, the most there "
+                             "are", o->tensors[i].name);
+    return EDEN_OK;
+}
+
+/* Everything that may refuse the step before gradients are looked at. */
+static eden_status make_ready(eden_optimizer *o, eden_error *error)
+{
+    eden_status status = eden_refresh(o, error);
+    if (!status) status = check_counts(o, error);
+    if (!status) status = eden_schedule_all(o, o->steps + 1, error);
+    if (!status && eden_has_lookahead(o) && !o->looking_ahead)
+        status = eden_fail(error, EDEN_E_ORDER, "lookahead = 1 wants eden_lookahead_begin() before each "
+                                                "gradient is computed");
+    return status;
+}
+
+/* Weights whose gradient came or went during a look-ahead go where they belong. */
+static void settle_lookahead(eden_optimizer *o)
+{
+    if (!o->looking_ahead) return;
+    eden_run_program(o, EDEN_BACK, left_behind, &neutral);
+    eden_run_program(o, EDEN_BEFORE, not_yet_ahead, &neutral);
+}
+
+static void leave_lookahead(eden_optimizer *o)
+{
+    for (size_t i = 0; i < o->tensor_count; i++) o->tensors[i].ahead = 0;
+    o->looking_ahead = 0;
+}
+
+static void go_back(eden_optimizer *o)
+{
+    eden_run_program(o, EDEN_BACK, is_ahead, &neutral);
+    leave_lookahead(o);
+}
+
+static eden_status step(eden_optimizer *o, eden_error *error)
+{
+    int skip;
+    eden_status status = make_ready(o, error);
+    if (status) return status;
+    if (o->pending + 1 < o->config.accumulate) {
+        o->pending++;
+        return EDEN_OK;
+    }
+    eden_grad_scale scale = neutral;
+    scale.pre = (float)((o->config.maximize ? -1.0 : 1.0) / o->config.accumulate);
+    if (o->config.clip_value > 0) scale.limit = (float)o->config.clip_value;
+
+    o->pending = 0;
+    status = judge_gradients(o, &scale, &skip, error);
+    if (status) return status;
+    if (skip) {
+        o->skipped++;
+        if (o->looking_ahead) go_back(o);
+        return EDEN_OK;
+    }
+    settle_lookahead(o);
+    eden_run_program(o, EDEN_STEP, has_grad, &scale);
+    leave_lookahead(o);
+    o->steps++;
+    for (size_t i = 0; i < o->tensor_count; i++)
+        if (o->tensors[i].tensor.grad && !(o->tensors[i].tensor.flags & EDEN_FROZEN)) o->tensors[i].steps++;
+    return EDEN_OK;
+}
+
+/* ---- look-ahead -------------------------------------------------------------------------- */
+
+static eden_status lookahead_begin(eden_optimizer *o, eden_error *error)
+{
+    eden_status status = eden_not_ahead(o, "eden_lookahead_begin", error);
+    if (!status) status = eden_refresh(o, error);
+    if (!status) status = eden_schedule_all(o, o->steps + 1, error);
+    if (status) return status;
+    if (!eden_has_lookahead(o))
+        return eden_fail(error, EDEN_E_ORDER, "eden_lookahead_begin: no group has a rule with lookahead = 1");
+    eden_run_program(o, EDEN_BEFORE, has_grad, &neutral);
+    for (size_t i = 0; i < o->tensor_count; i++)
+        o->tensors[i].ahead = o->tensors[i].tensor.grad && !(o->tensors[i].tensor.flags & EDEN_FROZEN);
+    o->looking_ahead = 1;
+    return EDEN_OK;
+}
+
+static eden_status lookahead_end(eden_optimizer *o, eden_error *error)
+{
+    if (!o->looking_ahead)
+        return eden_fail(error, EDEN_E_ORDER, "eden_lookahead_end: eden_lookahead_begin() has not been called");
+    go_back(o);
+    return EDEN_OK;
+}
+
+/* ---- in a floating-point environment of our own --------------------------------------------- */
+
+static eden_status guarded(eden_status (*call)(eden_optimizer *, eden_error *), const char *name,
+                           eden_optimizer *o, eden_error *error)
+{
+    eden_float_env saved;
+    if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "%s: optimizer is NULL", name);
+    eden_float_enter(&saved);
+    const eden_status status = call(o, error);
+    eden_float_leave(&saved);
+    return status;
+}
+
+eden_status eden_step(eden_optimizer *o, eden_error *error)
+{
+    return guarded(step, "eden_step", o, error);
+}
+
+eden_status eden_lookahead_begin(eden_optimizer *o, eden_error *error)
+{
+    return guarded(lookahead_begin, "eden_lookahead_begin", o, error);
+}
+
+eden_status eden_lookahead_end(eden_optimizer *o, eden_error *error)
+{
+    return guarded(lookahead_end, "eden_lookahead_end", o, error);
+}

@@ -1,0 +1,73 @@
+#!/bin/sh
+# symbols.sh - what the libraries export, what they need, and that they keep no
+# writable data.
+#   1. libeden exports the functions of tests/symbols.txt, all declared in
+#      include/eden, and nothing else; libeden-core those of eden/core.h
+#   2. no object of either has a writable section with anything in it
+#   3. no object needs a function that prints or ends the program
+#   4. the core needs nothing but memcpy and memset and their kin
+# usage: EDEN_SOURCE=... EDEN_BUILD=... CC=... tests/symbols.sh
+set -u
+source=${EDEN_SOURCE:?} build=${EDEN_BUILD:?} cc=${CC:-cc}
+scratch=$(mktemp -d) && trap 'rm -rf "$scratch"' EXIT
+failed=0
+bad() { echo "FAIL $*"; failed=1; }
+
+exports() { nm -D --defined-only "$1" | awk '{ print $3 }' | LC_ALL=C sort; }
+declared() { # HEADER...: names declared EDEN_API
+    sed -n '/EDEN_API/,/;/p' "$@" | tr '\n' ' ' | grep -oE 'EDEN_API[^;(]*[( ]' |
+        grep -oE 'eden_[a-z0-9_]+ *\($' | tr -d ' (' | LC_ALL=C sort -u
+}
+same() { # WHAT FILE FILE
+    diff "$2" "$3" > "$scratch/diff" || { bad "$1:"; cat "$scratch/diff"; }
+}
+exports "$build/libeden.so" > "$scratch/have"
+declared "$source"/include/eden/*.h > "$scratch/want"
+same "libeden.so exports (<) other functions than the headers declare (>)" \
+    "$scratch/have" "$scratch/want"
+same "libeden.so exports (<) other functions than tests/symbols.txt lists (>)" \
+    "$scratch/have" "$source/tests/symbols.txt"
+exports "$build/libeden-core.so" > "$scratch/have"
+declared "$source/include/eden/core.h" > "$scratch/want"
+same "libeden-core.so exports (<) other functions than eden/core.h declares (>)" \
+    "$scratch/have" "$scratch/want"
+
+# Sections that are written at run time and not empty. Relocated constants are
+# read-only once the program runs.
+writable() {
+    objdump -h "$1" | awk '$1 ~ /^[0-9]+$/ && $2 ~ /^\.(data|bss|tdata|tbss)/ \
+        && $2 !~ /^\.data\.rel\.ro/ && $3 !~ /^0+$/ { print $2, "0x" $3 }'
+    nm "$1" 2> /dev/null | awk '$2 == "C" { print "common", $3 }'
+}
+ends_program() {
+    nm -u "$1" 2> /dev/null | awk '{ print $2 }' | grep -xE \
+        'abort|exit|_exit|_Exit|quick_exit|__assert_fail|(__)?v?[fd]?printf(_chk)?|puts|fputs|putchar|perror|system|longjmp'
+}
+needs_libc() {
+    nm -u "$1" 2> /dev/null | awk 'NF == 2 { print $2 }' |
+        grep -vxE 'eden_.*|mem(cpy|move|set|cmp)|_GLOBAL_OFFSET_TABLE_'
+}
+for library in libeden libeden-core; do
+    found=$(writable "$build/$library.a") && [ -z "$found" ] || bad "$library.a writes to $found"
+    found=$(ends_program "$build/$library.a") && bad "$library.a calls $found"
+done
+found=$(needs_libc "$build/libeden-core.a") && bad "libeden-core.a needs $found"
+
+# The checks can fail: an object that breaks each of them.
+cat > "$scratch/bad.c" << 'C'
+#include <stdio.h>
+#include <stdlib.h>
+int counter = 3;
+static char room[8];
+char *f(void);
+char *f(void) { if (counter++ > 4) abort(); printf("%d\n", counter); room[counter & 7]++; return room; }
+C
+"$cc" -c -fPIC -fno-builtin "$scratch/bad.c" -o "$scratch/bad.o" || bad "cannot compile the control"
+[ "$(writable "$scratch/bad.o" | wc -l)" = 2 ] || bad "the control's data was not found"
+[ "$(ends_program "$scratch/bad.o" | wc -l)" = 2 ] || bad "the control's calls were not found"
+[ "$(needs_libc "$scratch/bad.o" | wc -l)" -ge 2 ] || bad "the control's needs were not found"
+sed '2,$!d' "$scratch/want" > "$scratch/fewer"
+diff -q "$scratch/have" "$scratch/fewer" > /dev/null && bad "a missing export was not found"
+
+[ $failed = 0 ] && echo "$(wc -l < "$source/tests/symbols.txt") functions exported, as declared"
+exit $failed
