@@ -23,7 +23,7 @@ typedef struct {
     char letter;
     cli_kind kind;
     const char *value;   /* what help calls the value; NULL for a switch      */
-    const char *doc;     /* a sentence without its point; may hold {new}, {old} */
+    const char *doc;     /* a sentence without its point; may hold {usual}, {old} */
     const char *initial; /* the default as help tells it, or NULL             */
     double low, high;    /* of a COUNT or REAL                                */
     cli_completion completion;
@@ -37,8 +37,8 @@ typedef struct {
     const char *name, *summary;
     const char *operands;      /* as in "TASK [DATA]"                          */
     const char *about;         /* paragraphs for help and man page             */
-    const char *examples;      /* lines, without prompt; {new} and {old} stand
-                                  for the newest and oldest optimizer          */
+    const char *examples;      /* lines, without prompt; {usual} and {old}
+                                  stand for the default and oldest optimizer          */
     const cli_option *options; /* ended by one without a name                  */
     size_t least, most;        /* operands                                     */
     int settings;              /* 1: every optimizer's setting is a flag       */

@@ -29,8 +29,9 @@
     TEXT("widths", "N,N,...", "hidden widths of an mlp, channels of a cnn"),                  \
     WORDS("norm", "none|batch|layer", "the model's", "normalization after each layer"),       \
     REAL("dropout", "P", 0, 0.99, "the model's", "share of units dropped before the last layer"), \
-    TEXT("schedule", "TEXT",                                                                  \
-         "factors on lr over the steps, such as 'cosine(1000, end=0.1)'; see SCHEDULES"),     \
+    { "schedule", 0, CLI_TEXT, "TEXT",                                                        \
+      "factors on lr over the steps, such as 'constant(1)' or 'step(500, factor=0.1)'; see "  \
+      "SCHEDULES", "a cosine to 1 % over the run", 0, 0, CLI_NOTHING, NULL, 0 },              \
     COUNT("warmup", "N", 1, 1e9, "none", "steps over which lr rises linearly to its value"),  \
     COUNT("epochs", "N", 1, 1e6, "the task's", "times through the training set"),             \
     COUNT("batch", "N", 1, 1e6, "the task's", "examples to a step"),                          \
@@ -44,7 +45,7 @@ static const cli_option json_only[] = { JSON, END };
 static const cli_option none[] = { END };
 
 static const cli_option train[] = {
-    { "optimizer", 0, CLI_TEXT, "NAME", "the optimizer, one of 'eden list'", "{new}", 0, 0,
+    { "optimizer", 0, CLI_TEXT, "NAME", "the optimizer, one of 'eden list'", "{usual}", 0, 0,
       CLI_OPTIMIZERS, NULL, 0 },
     MANY("set", "NAME=VALUE", "a setting of the optimizer, the same as --NAME VALUE"),
     TRAINING("target"),
@@ -103,7 +104,7 @@ static const cli_command commands[] = {
     { "show", "explain one optimizer", "NAME",
       "Shows an optimizer's formula, its settings with ranges and defaults, the memory it needs, "
       "how to spell other libraries' variants with it, and its paper.",
-      "eden show {new}\n", json_only, 1, 1, 0, 0, CLI_OPTIMIZERS, NULL, cli_show },
+      "eden show {usual}\n", json_only, 1, 1, 0, 0, CLI_OPTIMIZERS, NULL, cli_show },
     { "train", "train a network", "TASK [DATA]",
       TASKS "Every setting of the chosen optimizer is a flag. Without --lr the rate comes from a "
       "table for this task, model and optimizer, and the command says so.\n\n"
@@ -119,7 +120,7 @@ static const cli_command commands[] = {
       "weights; its rate comes from a table. The row 'none' is a network that is not trained.\n\n"
       "Steps to the target are counted to the end of the epoch that first reaches it.",
       "eden compare digits\n"
-      "eden compare digits --optimizers {old},{new} --seeds 3 --report report\n",
+      "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n",
       compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|csv", cli_compare },
     { "step", "apply an optimizer to files", "NAME",
       "Updates the weights of one safetensors file with the gradients of another: one optimizer "
@@ -132,12 +133,12 @@ static const cli_command commands[] = {
       "goes on from there: several steps through files make the same bits as --repeat. Settings, "
       "groups and clipping are then the file's, and a setting on the command line wins over the "
       "file's. A checkpoint of 'eden train' can be --params and --state at once.",
-      "eden step {new} --params p.safetensors --grads g.safetensors \\\n"
+      "eden step {usual} --params p.safetensors --grads g.safetensors \\\n"
       "    --out p.safetensors --lr 1e-4\n"
-      "eden step {new} --params p.safetensors --grads g.safetensors \\\n"
+      "eden step {usual} --params p.safetensors --grads g.safetensors \\\n"
       "    --out p.safetensors --state-out s.safetensors \\\n"
       "    --set lr=1e-4 --group 'bias$:weight_decay=0'\n"
-      "eden step {new} --params p.safetensors --grads g.safetensors \\\n"
+      "eden step {usual} --params p.safetensors --grads g.safetensors \\\n"
       "    --out p.safetensors --state s.safetensors --state-out s.safetensors\n",
       step, 1, 1, 1, 0, CLI_OPTIMIZERS, NULL, cli_step },
     { "plot", "draw the logs of training runs", "LOG...",

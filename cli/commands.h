@@ -18,7 +18,7 @@ void cli_print_help(FILE *out, const cli_command *command);
 void cli_print_man(FILE *out);
 void cli_print_completion(FILE *out);
 
-/* "{new}" and "{old}" in a text as the newest and oldest optimizer; the caller
+/* "{usual}" and "{old}" in a text as the default and the oldest optimizer; the caller
  * frees it, NULL without memory. */
 char *cli_fill_in(const char *text);
 

@@ -111,7 +111,7 @@ static int prepare(cli_comparison *c)
     int code = cli_task_name(c->args, &c->task);
     c->seeds = (size_t)cli_count(c->args, "seeds", 1);
     if (!code) code = cli_task_load(c->args, cli_count(c->args, "seed", 1), &c->data);
-    if (!code) code = cli_task_config(c->args, &c->data, &c->config);
+    if (!code) code = cli_task_config(c->args, &c->data, &c->config, c->schedule);
     if (!code) code = read_target(c);
     if (!code) code = add_entries(c);
     if (code) return code;

@@ -3,6 +3,7 @@
 #define CLI_COMPARE_H
 
 #include "cli/args.h"
+#include "cli/task.h"
 #include "lab/data.h"
 #include "lab/train.h"
 
@@ -37,6 +38,7 @@ typedef struct {
     const char *task;
     lab_data data;
     lab_config config;     /* all but optimizer and settings */
+    char schedule[CLI_SCHEDULE_ROOM]; /* config's, if none was asked for */
     char *network;         /* lab_model_describe() */
     uint64_t weights, epoch_steps;
     size_t seeds;

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/names.h"
 #include "cli/output.h"
+#include "lab/train.h"
 
 enum { WIDTH = 79, INDENT = 26 };
 
@@ -14,9 +15,10 @@ char *cli_fill_in(const char *text)
     FILE *out = open_memstream(&filled, &size);
     if (!out) return NULL;
     while (*text) {
-        if (!strncmp(text, "{new}", 5) || !strncmp(text, "{old}", 5)) {
-            fputs(cli_name_at_end(text[1] == 'n'), out);
-            text += 5;
+        const int usual = !strncmp(text, "{usual}", 7), old = !strncmp(text, "{old}", 5);
+        if (usual || old) {
+            fputs(usual ? lab_default_optimizer() : cli_oldest_name(), out);
+            text += usual ? 7 : 5;
         } else {
             fputc(*text++, out);
         }

@@ -36,11 +36,11 @@ cli_name *cli_names(size_t *count)
     return names;
 }
 
-const char *cli_name_at_end(int newest)
+const char *cli_oldest_name(void)
 {
     size_t count;
     cli_name *names = cli_names(&count);
-    const char *name = names && count ? names[newest ? count - 1 : 0].name : "NAME";
+    const char *name = names && count ? names[0].name : "NAME";
     free(names);
     return name;
 }

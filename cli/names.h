@@ -14,8 +14,8 @@ typedef struct {
 /* All of them, oldest first. The caller frees the list; NULL without memory. */
 cli_name *cli_names(size_t *count);
 
-/* The oldest and the newest name, for examples; they live with the program. */
-const char *cli_name_at_end(int newest);
+/* The oldest name, for examples; it lives with the program. */
+const char *cli_oldest_name(void);
 
 /* The nearest of several words to one that was mistyped. Start with
  * { word, NULL, 0 }, try each candidate, and `best` is one worth offering or

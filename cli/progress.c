@@ -103,7 +103,7 @@ static void draw(cli_progress *progress, const lab_progress *run)
 static void epoch_line(const cli_progress *progress, const lab_progress *run)
 {
     char text[CLI_NUMBER_ROOM];
-    fprintf(progress->out, "epoch %llu/%llu  train loss %.4f  test loss %.4f",
+    fprintf(progress->out, "epoch %llu/%llu  loss %.4f  test loss %.4f",
             (unsigned long long)run->epoch, (unsigned long long)progress->epochs, run->train_loss,
             run->test_loss);
     if (progress->classes) fprintf(progress->out, "  accuracy %.2f%%", 100 * run->test_accuracy);

@@ -87,7 +87,21 @@ int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data)
     return status ? cli_fail_eden(&error, CLI_READING) : CLI_OK;
 }
 
-int cli_task_config(const cli_args *args, const lab_data *data, lab_config *config)
+/* Without --schedule the rate falls along a cosine to a hundredth over the run. */
+static const char *falling(const lab_config *config, const lab_data *data,
+                           char schedule[CLI_SCHEDULE_ROOM])
+{
+    const uint64_t batch = config->batch ? config->batch : 1;
+    const uint64_t batches = (data->train.count + batch - 1) / batch;
+    const uint64_t micro = config->accumulate ? config->accumulate : 1;
+    const uint64_t steps = config->epochs * ((batches + micro - 1) / micro);
+    snprintf(schedule, CLI_SCHEDULE_ROOM, "cosine(%llu, end=0.01)",
+             (unsigned long long)(steps ? steps : 1));
+    return schedule;
+}
+
+int cli_task_config(const cli_args *args, const lab_data *data, lab_config *config,
+                    char schedule[CLI_SCHEDULE_ROOM])
 {
     const task *t = find(args->operands[0]);
     if (!t) return cli_fail(CLI_INTERNAL, "the task has no defaults");
@@ -116,6 +130,7 @@ int cli_task_config(const cli_args *args, const lab_data *data, lab_config *conf
         return cli_usage(args->command, "--batch %llu is more than the %llu training examples",
                          (unsigned long long)config->batch,
                          (unsigned long long)data->train.count);
+    if (!config->schedule) config->schedule = falling(config, data, schedule);
     return CLI_OK;
 }
 

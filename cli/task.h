@@ -18,9 +18,13 @@ int cli_task_name(const cli_args *args, const char **task);
  * with lab_data_free() in any case. */
 int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data);
 
+/* Room for the schedule that a run has if none is asked for. */
+#define CLI_SCHEDULE_ROOM 64
+
 /* Everything but optimizer and settings: the options given, else the defaults of
  * the task. Texts are those of `args`. */
-int cli_task_config(const cli_args *args, const lab_data *data, lab_config *config);
+int cli_task_config(const cli_args *args, const lab_data *data, lab_config *config,
+                    char schedule[CLI_SCHEDULE_ROOM]);
 
 /* Unless the user gave lr, set it from the table of learning rates; *source says
  * where the value came from. An optimizer that the table does not have keeps its

@@ -16,7 +16,7 @@
 static int fresh_settings(cli_training *t)
 {
     const char *name = cli_text(t->args, "optimizer", NULL);
-    int code = cli_settings_create(&t->settings, name ? name : cli_name_at_end(1));
+    int code = cli_settings_create(&t->settings, name ? name : lab_default_optimizer());
     if (!code) code = cli_settings_from(&t->settings, t->args);
     if (!code) code = cli_settings_check(&t->settings, t->args->command);
     if (code) return code;
@@ -29,7 +29,7 @@ static int fresh_settings(cli_training *t)
 
 static int fresh_config(cli_training *t)
 {
-    int code = cli_task_config(t->args, &t->data, &t->config);
+    int code = cli_task_config(t->args, &t->data, &t->config, t->schedule);
     if (!code) code = cli_task_rate(t->args, &t->config, &t->settings, &t->source);
     if (code) return code;
     t->settings_text = cli_settings_text(&t->settings);
@@ -72,15 +72,18 @@ static void print_head(const cli_training *t)
             lab_model_describe(lab_run_model(t->run)));
     const int column = fprintf(t->out, "%-10s%s, lr %s (", "optimizer", t->settings.name, number);
     cli_wrap(t->out, 10, column, 79, t->source);
-    fprintf(t->out, ")\n%-10sbatch %llu, %llu epochs of %llu steps, seed %llu, ", "run",
-            (unsigned long long)c->batch, (unsigned long long)c->epochs,
+    fprintf(t->out, ")\n");
+    if (c->schedule) fprintf(t->out, "%-10s%s\n", "schedule", c->schedule);
+    fprintf(t->out, "%-10sbatch %llu, %llu epoch%s of %llu steps, seed %llu, ", "run",
+            (unsigned long long)c->batch, (unsigned long long)c->epochs, c->epochs == 1 ? "" : "s",
             (unsigned long long)(p->steps / c->epochs), (unsigned long long)c->seed);
     fprintf(t->out, c->threads == 1 ? "1 thread\n" : c->threads ? "%lu threads\n"
                                                                 : "a thread a core\n",
             (unsigned long)c->threads);
     if (p->step)
-        fprintf(t->out, "%-10sfrom step %llu of %llu\n", "resumed", (unsigned long long)p->step,
-                (unsigned long long)p->steps);
+        fprintf(t->out, "%-10sfrom step %llu of %llu%s\n", "resumed", (unsigned long long)p->step,
+                (unsigned long long)p->steps,
+                p->step == p->steps ? ": nothing is left; a larger --epochs goes on" : "");
     fflush(t->out);
 }
 

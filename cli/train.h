@@ -17,6 +17,7 @@ typedef struct {
     lab_saved *saved;           /* of --resume                                  */
     lab_data data;
     lab_config config;
+    char schedule[CLI_SCHEDULE_ROOM]; /* config's, if none was asked for */
     cli_settings settings;
     char *settings_text;
     lab_run *run;

@@ -34,7 +34,9 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "lamb";
     const eden_preset *preset;
     const eden_rule *rule = eden_rule_find(name, &preset);
-    if (rule == NULL || preset != NULL) return fprintf(stderr, "no rule is called %s\n", name), 1;
+    if (rule == NULL) return fprintf(stderr, "no rule is called %s\n", name), 1;
+    if (preset != NULL)
+        return fprintf(stderr, "%s is %s with %s; try that\n", name, eden_rule_name(rule), preset->settings), 1;
 
     double settings[MAX_SETTINGS];
     if (eden_rule_defaults(rule, settings, MAX_SETTINGS)) return 1;

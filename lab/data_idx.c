@@ -196,6 +196,26 @@ static eden_status read_labels(idx *file, int32_t *label, int32_t largest, eden_
     return expect_end(file, error);
 }
 
+static uint64_t largest_at(const lab_split *split)
+{
+    uint64_t at = 0;
+    for (uint64_t i = 1; i < split->count; i++)
+        if (split->label[i] > split->label[at]) at = i;
+    return at;
+}
+
+/* One damaged byte would otherwise make classes that nothing belongs to. */
+static eden_status check_largest(const idx files[4], const lab_data *data, uint64_t last,
+                                 eden_error *error)
+{
+    const int32_t tested = data->test.label[largest_at(&data->test)];
+    if (data->train.label[last] <= 9 || data->train.label[last] <= tested) return EDEN_OK;
+    return data_fail(error, EDEN_E_FORMAT,
+                     "'%.200s': label %d of example %llu (from 0) is above %d, the largest in '%.200s'",
+                     files[1].path, data->train.label[last], (unsigned long long)last, tested,
+                     files[3].path);
+}
+
 static eden_status check_counts(const idx *images, const idx *labels, eden_error *error)
 {
     if (images->size[0] == labels->size[0]) return EDEN_OK;
@@ -224,11 +244,11 @@ static eden_status read_all(lab_data *data, idx files[4], const char *directory,
     status = data_make_splits(data, first->size[0], other->size[0], directory, error);
     if (!status) status = read_labels(&files[1], data->train.label, 255, error);
     if (status) return status;
-    int32_t largest = 0;
-    for (uint64_t i = 0; i < data->train.count; i++)
-        if (data->train.label[i] > largest) largest = data->train.label[i];
+    const uint64_t last = largest_at(&data->train);
+    const int32_t largest = data->train.label[last];
     if (largest >= 10) data->classes = (uint32_t)largest + 1;
     status = read_labels(&files[3], data->test.label, largest, error);
+    if (!status) status = check_largest(files, data, last, error);
     if (!status) status = read_images(&files[0], data->train.x, error);
     if (!status) status = read_images(&files[2], data->test.x, error);
     return status;

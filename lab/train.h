@@ -68,6 +68,9 @@ void lab_saved_close(lab_saved *saved);
 /* Test-set loss and accuracy now. */
 eden_status lab_run_evaluate(lab_run *run, double *loss, double *accuracy, eden_error *error);
 
+/* The optimizer for those who name none. */
+const char *lab_default_optimizer(void);
+
 /* The learning rate that a task and model want with an optimizer, from the one
  * table in rates.c, with where it came from. 0 if the table has no row: then use
  * the rule's default. */

@@ -69,7 +69,7 @@ class Output(Case):
             self.assertIn(part, text)
         epochs = [line for line in lines if line.startswith("epoch ")]
         self.assertEqual(len(epochs), 2)
-        self.assertRegex(epochs[1], r"^epoch 2/2  train loss \d\.\d{4}  test loss \d\.\d{4}  "
+        self.assertRegex(epochs[1], r"^epoch 2/2  loss \d\.\d{4}  test loss \d\.\d{4}  "
                                     r"accuracy \d\d\.\d\d%  lr \S+  0:\d\d$")
         self.assertRegex(lines[-2], r"^test      loss \d\.\d{4}, accuracy \d\d\.\d\d%$")
         self.assertRegex(lines[-1], r"^time      0:\d\d, \S+ ms a step, \d+% of it in the optimizer$")
@@ -169,7 +169,7 @@ class Output(Case):
         text = self.terminal(80, TERM="dumb")
         self.assertNotIn("\033", text)
         self.assertNotIn("\r", text.replace("\r\n", "\n"))
-        self.assertIn("epoch 30/30  train loss", text)
+        self.assertIn("epoch 30/30  loss", text)
 
 
 class Training(Case):
@@ -298,7 +298,7 @@ class Refusals(Case):
                              "--log", "log", "--json")
         self.assertEqual((done.returncode, done.stdout), (65, ""))
         self.assertRegex(done.stderr, r"eden: training diverged at step \d+: .*; lower the "
-                                      r"learning rate \(lr is 1e\+20\)\n$")
+                                      r"learning rate \(lr is \S+\)\n$")
         self.assertEqual((self.folder / "a").read_bytes(), before)
         self.assertEqual(self.records("log")[0]["optimizer"], "sgd")
         done = self.run_eden("train", "digits", "--optimizer", "sgd", "--save", "a", "--schedule",

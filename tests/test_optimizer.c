@@ -278,12 +278,12 @@ static void test_bad_tensors(void **state)
     t = eden_vector(w + 4, g + 4, 4);
     refused(eden_add_tensor(o, "w", &t, NULL, &e), EDEN_E_NAME, &e, "already");
     add(o, "overlap", w + 3, g + 4, 4);
-    refused(eden_step(o, &e), EDEN_E_ARGUMENT, &e, "overlaps");
+    refused(eden_step(o, &e), EDEN_E_ARGUMENT, &e, "overlap");
     eden_optimizer_destroy(o);
 
     o = create("sgd", NULL);
     add(o, "own gradient", w, w, 4);
-    refused(eden_step(o, &e), EDEN_E_ARGUMENT, &e, "overlaps");
+    refused(eden_step(o, &e), EDEN_E_ARGUMENT, &e, "overlap");
     eden_optimizer_destroy(o);
 }
 

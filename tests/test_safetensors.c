@@ -284,7 +284,7 @@ static void test_lengths(void **state)
         { H("\1\0\0\0\0\0\0\0{}"), 0, "ends too early" },
         { H("\0\xe1\xf5\5\0\0\0\0{}"), 0, "a header of 100000000 bytes in a file" },
         { H("\1\xe1\xf5\5\0\0\0\0{}"), 0, "at most 100000000 are allowed" },
-        { H("\xff\xff\xff\xff\xff\xff\xff\xff{}"), 0, "18446744073709551615 bytes, at most" },
+        { H("\xff\xff\xff\xff\xff\xff\xff\xff{}"), 0, "18446744073709551615 bytes, and at most" },
         { H("\xf8\xff\xff\xff\xff\xff\xff\xff{}"), 0, "at most 100000000" },
         { H("\0\0\0\0\0\0\0\2{}"), 0, "at most 100000000" },
         { H("PK\3\4\0\0\0\0\0"), 0, "a zip archive, as torch.save writes" },

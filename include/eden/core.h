@@ -137,6 +137,7 @@ EDEN_API const eden_rule *eden_rule_at(size_t i);
  * that preset, else NULL; `preset` itself may be NULL. */
 EDEN_API const eden_rule *eden_rule_find(const char *name, const eden_preset **preset);
 
+/* Of a rule that is NULL: NULL, 0 or EDEN_E_ARGUMENT, here and below. */
 EDEN_API const char *eden_rule_name(const eden_rule *rule);
 EDEN_API const char *eden_rule_title(const eden_rule *rule);   /* a few words  */
 EDEN_API const char *eden_rule_paper(const eden_rule *rule);   /* the reference */

@@ -72,7 +72,7 @@ typedef void (*eden_run)(void *pool, size_t tasks, void (*task)(size_t i, void *
 
 typedef struct {
     size_t size;         /* sizeof(eden_config)                                */
-    uint32_t threads;    /* 0: one for each core this process may use          */
+    uint32_t threads;    /* up to 256; 0: one for each core it may use         */
     uint32_t nonfinite;  /* eden_nonfinite                                     */
     uint32_t accumulate; /* micro-batches to a step, see eden_step(); 0 is 1   */
     uint32_t maximize;   /* 1: climb instead of descend                        */
@@ -173,8 +173,8 @@ static inline eden_tensor eden_matrix(float *data, float *grad, uint64_t rows, u
 }
 
 /* Put a tensor under the optimizer's care. Its memory must outlive the
- * optimizer and may not overlap another tensor's; it is not read or written
- * here. `group` NULL is the group "default". */
+ * optimizer and may not overlap another tensor's, which the next step, save or
+ * load checks; it is not read or written here. `group` NULL is the group "default". */
 EDEN_API eden_status eden_add_tensor(eden_optimizer *optimizer, const char *name,
                                      const eden_tensor *tensor, const char *group,
                                      eden_error *error);
@@ -191,7 +191,8 @@ EDEN_API eden_status eden_set_grad(eden_optimizer *optimizer, const char *name, 
  * of an unfinished step are being accumulated this does nothing. */
 EDEN_API eden_status eden_zero_grad(eden_optimizer *optimizer, eden_error *error);
 
-/* Update the weights from the gradients.
+/* Update the weights from the gradients. The first call, and the first after
+ * tensors, groups or settings have changed, may allocate state; others do not.
  *
  * With `accumulate` = k, the first k - 1 of every k calls do nothing but count,
  * and the k-th steps with the gradients divided by k, so that the same loop

@@ -95,7 +95,8 @@ static eden_status read_header(eden_file *f, uint64_t size, eden_error *error)
     /* Only now is the length good enough to ask for memory. */
     if (length > EDEN_HEADER_MOST)
         return eden_fail(error, EDEN_E_FORMAT,
-                         "'%s': a header of %llu bytes, at most %u are allowed%s", f->path,
+                         "'%s' is no safetensors file: its header would have %llu bytes, and at "
+                         "most %u are allowed%s", f->path,
                          (unsigned long long)length, EDEN_HEADER_MOST, guess(first));
     if (length > size - LENGTH)
         return eden_fail(error, EDEN_E_FORMAT,

@@ -41,35 +41,35 @@ const eden_rule *eden_rule_find(const char *name, const eden_preset **preset)
     return NULL;
 }
 
-const char *eden_rule_name(const eden_rule *rule) { return rule->name; }
-const char *eden_rule_title(const eden_rule *rule) { return rule->title; }
-const char *eden_rule_paper(const eden_rule *rule) { return rule->paper; }
-const char *eden_rule_formula(const eden_rule *rule) { return rule->formula; }
-uint32_t eden_rule_year(const eden_rule *rule) { return rule->year; }
+const char *eden_rule_name(const eden_rule *rule) { return rule ? rule->name : NULL; }
+const char *eden_rule_title(const eden_rule *rule) { return rule ? rule->title : NULL; }
+const char *eden_rule_paper(const eden_rule *rule) { return rule ? rule->paper : NULL; }
+const char *eden_rule_formula(const eden_rule *rule) { return rule ? rule->formula : NULL; }
+uint32_t eden_rule_year(const eden_rule *rule) { return rule ? rule->year : 0; }
 
 const eden_hyper *eden_rule_hyper(const eden_rule *rule, size_t i)
 {
-    return i < rule->hyper_count ? &rule->hypers[i] : NULL;
+    return rule && i < rule->hyper_count ? &rule->hypers[i] : NULL;
 }
 
 const eden_slot *eden_rule_slot(const eden_rule *rule, size_t i)
 {
-    return i < rule->slot_count ? &rule->slots[i] : NULL;
+    return rule && i < rule->slot_count ? &rule->slots[i] : NULL;
 }
 
 const eden_preset *eden_rule_preset(const eden_rule *rule, size_t i)
 {
-    return i < rule->preset_count ? &rule->presets[i] : NULL;
+    return rule && i < rule->preset_count ? &rule->presets[i] : NULL;
 }
 
 const eden_peer *eden_rule_peer(const eden_rule *rule, size_t i)
 {
-    return i < rule->peer_count ? &rule->peers[i] : NULL;
+    return rule && i < rule->peer_count ? &rule->peers[i] : NULL;
 }
 
 size_t eden_rule_hyper_index(const eden_rule *rule, const char *name)
 {
-    for (size_t i = 0; name && i < rule->hyper_count; i++)
+    for (size_t i = 0; rule && name && i < rule->hyper_count; i++)
         if (same(rule->hypers[i].name, name)) return i;
     return SIZE_MAX;
 }
@@ -78,7 +78,7 @@ size_t eden_rule_hyper_index(const eden_rule *rule, const char *name)
 
 eden_status eden_rule_defaults(const eden_rule *rule, double *hypers, size_t count)
 {
-    if (count < rule->hyper_count) return EDEN_E_ARGUMENT;
+    if (!rule || !hypers || count < rule->hyper_count) return EDEN_E_ARGUMENT;
     for (size_t i = 0; i < rule->hyper_count; i++) hypers[i] = rule->hypers[i].initial;
     return EDEN_OK;
 }
@@ -102,7 +102,7 @@ static int allows(const eden_hyper *h, double value)
 int eden_rule_allows(const eden_rule *rule, size_t hyper, double value)
 {
     eden_float_env saved;
-    if (hyper >= rule->hyper_count) return 0;
+    if (!rule || hyper >= rule->hyper_count) return 0;
     eden_float_enter(&saved);
     const int allowed = allows(&rule->hypers[hyper], value);
     eden_float_leave(&saved);
@@ -135,6 +135,7 @@ eden_status eden_rule_check(const eden_rule *rule, const double *hypers, size_t 
                             const char **why)
 {
     eden_float_env saved;
+    if (!rule || !hypers) return EDEN_E_ARGUMENT;
     eden_float_enter(&saved);
     const eden_status status = check(rule, hypers, index, why);
     eden_float_leave(&saved);

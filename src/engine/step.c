@@ -17,14 +17,14 @@ static int extent_ok(eden_extent x)
 uint64_t eden_rule_slot_length(const eden_rule *rule, size_t slot, const double *hypers,
                                eden_extent extent)
 {
-    if (slot >= rule->slot_count || !(rule->slots_on(hypers, extent) >> slot & 1)) return 0;
+    if (!rule || !hypers || slot >= rule->slot_count || !(rule->slots_on(hypers, extent) >> slot & 1)) return 0;
     return eden_shape_length(rule->slots[slot].shape, extent);
 }
 
 uint64_t eden_rule_state_bytes(const eden_rule *rule, const double *hypers, eden_extent extent)
 {
     uint64_t bytes = 0;
-    for (size_t s = 0; s < rule->slot_count; s++)
+    for (size_t s = 0; rule && s < rule->slot_count; s++)
         if (rule->slots[s].kind == EDEN_STATE)
             bytes += eden_rule_slot_length(rule, s, hypers, extent) * sizeof(real);
     return bytes;
@@ -33,6 +33,7 @@ uint64_t eden_rule_state_bytes(const eden_rule *rule, const double *hypers, eden
 uint64_t eden_rule_work_bytes(const eden_rule *rule, const double *hypers, eden_extent extent)
 {
     eden_job job;
+    if (!rule || !hypers) return 0;
     eden_job_init(&job, rule, 0, hypers, extent);
     return eden_job_lay_out(&job, NULL);
 }

@@ -309,8 +309,9 @@ eden_status eden_schedule_all(eden_optimizer *o, uint64_t s, eden_error *error)
     return EDEN_OK;
 }
 
-eden_status eden_get_at(const eden_optimizer *o, const char *group, const char *name,
-                        uint64_t step, double *value, eden_error *error)
+/* At step 0, before any schedule. */
+static eden_status get(const eden_optimizer *o, const char *group, const char *name, uint64_t step,
+                       double *value, eden_error *error)
 {
     size_t g, h;
     double base[EDEN_MAX_HYPERS];
@@ -326,5 +327,12 @@ eden_status eden_get_at(const eden_optimizer *o, const char *group, const char *
 eden_status eden_get(const eden_optimizer *o, const char *group, const char *name, double *value,
                      eden_error *error)
 {
-    return eden_get_at(o, group, name, 0, value, error);
+    return get(o, group, name, 0, value, error);
+}
+
+eden_status eden_get_at(const eden_optimizer *o, const char *group, const char *name,
+                        uint64_t step, double *value, eden_error *error)
+{
+    if (step == 0) return eden_fail(error, EDEN_E_VALUE, "eden_get_at: steps count from 1");
+    return get(o, group, name, step, value, error);
 }

@@ -91,7 +91,7 @@ eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error)
     for (size_t k = 0; k < n && !status; k++) {
         const span *s = &spans[k], *other = s->is_data ? any : data;
         if (other && s->begin < other->end)
-            status = eden_fail(error, EDEN_E_ARGUMENT, "the %s of '%s' overlaps the %s of '%s'; "
+            status = eden_fail(error, EDEN_E_ARGUMENT, "the %s of '%s' and the %s of '%s' overlap; "
                                "weights need memory of their own", other->is_data ? "weights" : "gradient",
                                o->tensors[other->entry].name, s->is_data ? "weights" : "gradient",
                                o->tensors[s->entry].name);

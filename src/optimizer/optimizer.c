@@ -35,6 +35,11 @@ static eden_status check_config(const eden_config *c, eden_error *error)
     if (c->nonfinite > EDEN_APPLY)
         return eden_fail(error, EDEN_E_VALUE, "config.nonfinite = %u is none of EDEN_REFUSE, "
                          "EDEN_SKIP, EDEN_APPLY", c->nonfinite);
+    if (c->threads > EDEN_MOST_THREADS)
+        return eden_fail(error, EDEN_E_VALUE, "config.threads = %u is above %d", c->threads,
+                         EDEN_MOST_THREADS);
+    if (c->pool && !c->run)
+        return eden_fail(error, EDEN_E_VALUE, "config.pool has no effect without config.run");
     if (c->maximize > 1)
         return eden_fail(error, EDEN_E_VALUE, "config.maximize = %u is neither 0 nor 1", c->maximize);
     const struct { const char *name; double value; } clips[] = {
@@ -125,7 +130,9 @@ static void remove_note(eden_optimizer *o, size_t i)
 
 eden_status eden_set_note(eden_optimizer *o, const char *key, const char *value, eden_error *error)
 {
-    if (!o || !key || !eden_name_ok(key))
+    if (!o || !key)
+        return eden_fail(error, EDEN_E_ARGUMENT, "eden_set_note: %s is NULL", o ? "key" : "optimizer");
+    if (!eden_name_ok(key))
         return eden_fail(error, EDEN_E_NAME, "a note's key is 1 to 255 bytes of UTF-8 without "
                                              "control characters");
     const size_t i = find_note(o, key);

@@ -8,13 +8,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MOST_THREADS 256
-
 struct eden_threads {
     uint32_t count;              /* the caller's included                     */
     uint32_t started;            /* workers that exist in process `owner`     */
     pid_t owner;
-    pthread_t worker[MOST_THREADS];
+    pthread_t worker[EDEN_MOST_THREADS];
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
     uint64_t round;              /* counts eden_threads_run() calls           */
@@ -42,7 +40,7 @@ eden_threads *eden_threads_create(uint32_t count)
     eden_threads *t = calloc(1, sizeof *t);
     if (!t) return NULL;
     t->count = count ? count : cores();
-    if (t->count > MOST_THREADS) t->count = MOST_THREADS;
+    if (t->count > EDEN_MOST_THREADS) t->count = EDEN_MOST_THREADS;
     t->owner = getpid();
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);

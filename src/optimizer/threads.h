@@ -4,6 +4,8 @@
 
 #include <eden/eden.h>
 
+#define EDEN_MOST_THREADS 256
+
 typedef struct eden_threads eden_threads;
 
 /* A pool of `count` threads, the caller's included; 0 is one a core that this
