@@ -91,6 +91,24 @@ static const cli_option plot[] = {
     END
 };
 
+static const cli_option bench[] = {
+    COUNT("params", "N", 1024, 4e9, "2^14, 2^18, 2^26", "elements in all"),
+    COUNT("tensors", "N", 1, 1e6, "1", "tensors they are divided among"),
+    WORDS("dtype", "f32|bf16|f16", "f32", "how weights are stored"),
+    WORDS("grad-dtype", "f32|bf16|f16", "f32", "how gradients are stored"),
+    WORDS("state-dtype", "f32|bf16|f16|q8", "f32", "how state is stored"),
+    WORDS("rounding", "nearest|master|split|stochastic|kahan", "nearest",
+          "what becomes of what 16-bit weights cannot hold"),
+    SWITCH("check", "look for bad gradients first, as a program does by default"),
+    REAL("clip", "NORM", 1e-12, 1e12, "off", "clip gradients to this norm"),
+    SWITCH("zero-grad", "zero the gradients in the step"),
+    COUNT("threads", "N", 1, 256, "one a core", "threads"),
+    REAL("seconds", "N", 0.1, 600, "2", "time to measure each size for"),
+    MANY("set", "NAME=VALUE", "a setting of the optimizer, the same as --NAME VALUE"),
+    JSON,
+    END
+};
+
 #define TASKS                                                                             \
     "The task is 'digits' (1,797 images that come with Eden), 'mnist DIR' (a folder of "  \
     "four IDX files, gzipped or not) or 'csv FILE --label COLUMN' (a table with a header " \
@@ -146,8 +164,14 @@ static const cli_command commands[] = {
       "gnuplot.",
       "eden plot a.jsonl b.jsonl -o curves.png\n", plot, 1, 1000, 0, 0, CLI_FILES, NULL,
       cli_plot },
+    { "bench", "time an optimizer's step beside the memory's limit", "NAME",
+      "Times steps on made-up tensors, and in turn with them plain loops that move the same "
+      "bytes in as many streams and do nothing else: the least time a step can take. Sizes fit "
+      "the second level of cache, the third, and neither.",
+      "eden bench {usual}\neden bench {old} --params 1000000 --tensors 1000 --threads 1\n", bench, 1,
+      1, 1, 0, CLI_OPTIMIZERS, NULL, cli_bench },
     { "help", "explain a command", "[COMMAND]", "Explains a command, or lists them all.",
-      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|plot|help",
+      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|plot|bench|help",
       cli_help },
     { "generate", "write the man page or the completion", "man|completion",
       "Writes the man page, or the completion for bash, to stdout.",

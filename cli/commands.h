@@ -10,6 +10,7 @@ int cli_train(const cli_args *args);
 int cli_compare(const cli_args *args);
 int cli_step(const cli_args *args);
 int cli_plot(const cli_args *args);
+int cli_bench(const cli_args *args);
 int cli_help(const cli_args *args);
 int cli_generate(const cli_args *args);
 

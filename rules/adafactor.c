@@ -38,10 +38,10 @@
 
 #define FACTORED (x.rows > 1 && (double)(x.rows < x.cols ? x.rows : x.cols) >= h.min_factored)
 
-#define RULE_SLOTS(STATE, SCRATCH, SUM)                                          \
-    STATE(r, ROW, FACTORED, "running mean of g^2 along each row")                \
-    STATE(c, COL, FACTORED, "running mean of g^2 down each column")              \
-    STATE(v, FULL, !FACTORED, "running mean of g^2")                             \
+#define RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM)                                          \
+    SQUARE(r, ROW, FACTORED, "running mean of g^2 along each row")               \
+    SQUARE(c, COL, FACTORED, "running mean of g^2 down each column")             \
+    SQUARE(v, FULL, !FACTORED, "running mean of g^2")                            \
     STATE(m, FULL, h.beta1 != 0, "running mean of updates")                      \
     SUM(row2, ROW, FACTORED, "sum of g^2 along each row")                        \
     SUM(col2, COL, FACTORED, "sum of g^2 down each column")                      \

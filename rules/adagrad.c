@@ -21,8 +21,8 @@
     REAL(weight_decay, 0, AT_LEAST(0), "pull towards zero")                      \
     CHOICE(decay, COUPLED, 2, "coupled,decoupled", "into the gradient, or apart and times lr")
 
-#define RULE_SLOTS(STATE, SCRATCH, SUM) \
-    STATE(s, FULL, 1, "sum of squared gradients")
+#define RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM) \
+    SQUARE(s, FULL, 1, "sum of squared gradients")
 
 #define RULE_NEEDS(NEED)                               \
     NEED(eps_place, h.eps != 0, "eps above 0")         \

@@ -26,10 +26,10 @@
     REAL(weight_decay, 0, AT_LEAST(0), "pull towards zero")                            \
     CHOICE(decay, COUPLED, 2, "coupled,decoupled", "into the gradient, or apart and times lr")
 
-#define RULE_SLOTS(STATE, SCRATCH, SUM)                                     \
+#define RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM)                                     \
     STATE(m, FULL, 1, "running mean of the gradient")                       \
-    STATE(v, FULL, 1, "running mean of its square")                         \
-    STATE(top, FULL, h.amsgrad != OFF, "largest mean square so far")
+    SQUARE(v, FULL, 1, "running mean of its square")                        \
+    SQUARE(top, FULL, h.amsgrad != OFF, "largest mean square so far")
 
 #define RULE_NEEDS(NEED)                                                          \
     NEED(eps_uncorrected, h.bias_correction != 0 && h.eps != 0,                        \

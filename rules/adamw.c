@@ -28,10 +28,10 @@
     CHOICE(decay, DECOUPLED, 2, "decoupled,scheduled", "times lr, or times lr/lr_max") \
     REAL(lr_max, 0, AT_LEAST(0), "lr at the schedule's peak, for decay = scheduled")
 
-#define RULE_SLOTS(STATE, SCRATCH, SUM)                                     \
+#define RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM)                                     \
     STATE(m, FULL, 1, "running mean of the gradient")                       \
-    STATE(v, FULL, 1, "running mean of its square")                         \
-    STATE(top, FULL, h.amsgrad != OFF, "largest mean square so far")
+    SQUARE(v, FULL, 1, "running mean of its square")                        \
+    SQUARE(top, FULL, h.amsgrad != OFF, "largest mean square so far")
 
 #define RULE_NEEDS(NEED)                                                          \
     NEED(eps_uncorrected, h.bias_correction != 0 && h.eps != 0,                        \

@@ -32,9 +32,9 @@
     REAL(trust_low, 0, AT_LEAST(0), "least ratio; 0: none")                            \
     REAL(trust_high, 0, AT_LEAST(0), "largest ratio; 0: none")
 
-#define RULE_SLOTS(STATE, SCRATCH, SUM)                       \
+#define RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM)                       \
     STATE(m, FULL, 1, "running mean of the gradient")         \
-    STATE(v, FULL, 1, "running mean of its square")           \
+    SQUARE(v, FULL, 1, "running mean of its square")          \
     SUM(p2, ONE, 1, "squared norm of the weights")            \
     SUM(u2, ONE, 1, "squared norm of the direction")          \
     SCRATCH(rate, ONE, 1, "lr times the ratio of the norms")

@@ -19,7 +19,7 @@
     REAL(weight_decay, 0, AT_LEAST(0), "pull towards zero")                        \
     CHOICE(decay, DECOUPLED, 2, "decoupled,coupled", "apart and times lr, or into the gradient")
 
-#define RULE_SLOTS(STATE, SCRATCH, SUM) \
+#define RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM) \
     STATE(m, FULL, 1, "momentum")
 
 #define RULE_NEEDS(NEED) \

@@ -30,8 +30,8 @@
     REAL(weight_decay, 0, AT_LEAST(0), "pull towards zero")                          \
     CHOICE(decay, COUPLED, 2, "coupled,decoupled", "into the gradient, or apart and times lr")
 
-#define RULE_SLOTS(STATE, SCRATCH, SUM)                                \
-    STATE(v, FULL, 1, "running mean of the squared gradient")          \
+#define RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM)                                \
+    SQUARE(v, FULL, 1, "running mean of the squared gradient")         \
     STATE(a, FULL, h.centered != 0, "running mean of the gradient")    \
     STATE(b, FULL, h.momentum != 0, "velocity")
 

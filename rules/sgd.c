@@ -30,7 +30,7 @@
     REAL(weight_decay, 0, AT_LEAST(0), "pull towards zero")                             \
     CHOICE(decay, COUPLED, 2, "coupled,decoupled", "into the gradient, or apart and times lr")
 
-#define RULE_SLOTS(STATE, SCRATCH, SUM) \
+#define RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM) \
     STATE(b, FULL, h.momentum != 0, "velocity")
 
 #define RULE_NEEDS(NEED)                                                \

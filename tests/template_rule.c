@@ -20,7 +20,7 @@
     REAL(beta, 0.9, FRACTION, "decay of the mean, per step")      \
     REAL(weight_decay, 0, AT_LEAST(0), "pull towards zero")
 
-#define RULE_SLOTS(STATE, SCRATCH, SUM) \
+#define RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM) \
     STATE(m, FULL, 1, "running mean of the gradient")
 
 #define RULE_NEEDS(NEED)

@@ -261,7 +261,7 @@ static void test_bad_tensors(void **state)
     refused(eden_add_tensor(o, "w", &t, NULL, &e), EDEN_E_ARGUMENT, &e, "data is NULL");
     t = eden_vector(w, g, 4);
     t.dtype = 255;
-    refused(eden_add_tensor(o, "w", &t, NULL, &e), EDEN_E_DTYPE, &e, "dtype 255");
+    refused(eden_add_tensor(o, "w", &t, NULL, &e), EDEN_E_DTYPE, &e, "dtype = 255");
     t = eden_vector(w, g, 4);
     t.flags = 1u << 31;
     refused(eden_add_tensor(o, "w", &t, NULL, &e), EDEN_E_ARGUMENT, &e, "flags");

@@ -110,6 +110,7 @@ typedef struct {
                          exists, as C text for people; "1" if always           */
     uint32_t kind;    /* eden_slot_kind */
     uint32_t shape;   /* eden_shape     */
+    uint32_t square;  /* 1: never negative, as a mean of squares               */
 } eden_slot;
 
 /* A name that stands for a rule with other defaults, usable wherever a rule's
@@ -161,7 +162,12 @@ typedef struct {
     uint64_t count, rows, cols;
 } eden_extent;
 
-typedef enum { EDEN_F32 = 0 } eden_dtype;
+/* How numbers are stored; everything is computed in float. EDEN_Q8 is 8 bits with a
+ * scale for each 256 values, and only for state: the error is at most 1/32 of a
+ * value, or 2^-11 of the largest of its 256 (2^-19 for mean squares) if that is
+ * more. Mean squares that are to be EDEN_F16 are kept in EDEN_BF16, whose range
+ * they need. Conversions round to nearest, ties to even. */
+typedef enum { EDEN_F32 = 0, EDEN_BF16, EDEN_F16, EDEN_Q8 } eden_dtype;
 typedef enum { EDEN_HOST = 0 } eden_device;
 
 /* Instruction sets compiled into this library, weakest first, so that every
@@ -199,6 +205,12 @@ EDEN_API uint64_t eden_rule_state_bytes(const eden_rule *rule, const double *hyp
 /* Bytes of workspace that eden_rule_step() needs. */
 EDEN_API uint64_t eden_rule_work_bytes(const eden_rule *rule, const double *hypers,
                                        eden_extent extent);
+
+/* Which slots with a value for each weight the i-th pass of a step reads and writes
+ * under these settings: bit s stands for slot s. 0 past the last such pass. A step
+ * cannot take less time than memory needs to move them. */
+EDEN_API int eden_rule_traffic(const eden_rule *rule, size_t i, const double *hypers,
+                               eden_extent extent, uint32_t *reads, uint32_t *writes);
 
 /* What eden_rule_step() is to do. */
 typedef struct {

@@ -76,15 +76,18 @@ typedef struct {
     uint32_t nonfinite;  /* eden_nonfinite                                     */
     uint32_t accumulate; /* micro-batches to a step, see eden_step(); 0 is 1   */
     uint32_t maximize;   /* 1: climb instead of descend                        */
+    uint32_t zero_grad;  /* 1: eden_step() leaves gradients zero, in the same pass;
+                            each must be writable                              */
     double clip_value;   /* each gradient into [-clip_value, clip_value]; 0: off */
     double clip_norm;    /* then all together to this Euclidean norm; 0: off   */
+    uint64_t seed;       /* of stochastic rounding                             */
     const char *isa;     /* cap the instruction set by name; NULL: the
                             environment's EDEN_ISA, else the best              */
     eden_run run;        /* NULL: Eden's own threads, which sleep when idle    */
     void *pool;          /* first argument of `run`                            */
 } eden_config;
 
-#define EDEN_CONFIG_INIT { sizeof(eden_config), 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0 }
+#define EDEN_CONFIG_INIT { sizeof(eden_config), 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0, 0 }
 
 /* An optimizer whose groups use `rule` (a rule's name or a preset's) unless
  * they say otherwise. `config` may be NULL for all defaults. */
@@ -133,6 +136,16 @@ enum {
                                checkpoint: running means, frozen layers         */
 };
 
+/* What becomes of the part of a step that weights of 16 bits cannot hold. */
+typedef enum {
+    EDEN_NEAREST = 0, /* it is rounded away: small steps are lost               */
+    EDEN_MASTER,      /* float32 weights are kept beside them: 4 bytes a weight */
+    EDEN_SPLIT,       /* the 16 bits that bf16 lacks: 2 bytes, the same results */
+    EDEN_STOCHASTIC,  /* rounded up or down by chance, right in the mean: no
+                         bytes; a function of seed, name, step and element      */
+    EDEN_KAHAN        /* what was lost joins the next step: 2 bytes             */
+} eden_rounding;
+
 /* A tensor in row-major order. The first `split` dimensions make the rows that
  * a factored rule sees and the others the columns; 0 stands for 1, so that a
  * convolution of out x in x h x w is out rows. */
@@ -140,8 +153,14 @@ typedef struct {
     size_t size;        /* sizeof(eden_tensor)                                 */
     void *data;         /* the weights                                         */
     void *grad;         /* the gradient, or NULL while there is none           */
-    uint32_t dtype;     /* eden_dtype of both                                  */
-    uint32_t device;    /* eden_device of both                                 */
+    void *copy;         /* NULL, or where each step also writes the weights in
+                           copy_dtype, for a model that computes in it         */
+    uint32_t dtype;     /* of the weights: EDEN_F32, EDEN_BF16 or EDEN_F16      */
+    uint32_t grad_dtype; /* of the gradient: the same three                     */
+    uint32_t state_dtype; /* of state with a value for each weight: any         */
+    uint32_t copy_dtype; /* EDEN_BF16 or EDEN_F16 with a copy, else 0           */
+    uint32_t rounding;  /* eden_rounding of weights that are not EDEN_F32       */
+    uint32_t device;    /* eden_device                                         */
     uint32_t flags;     /* EDEN_GRAD_WRITABLE, EDEN_FROZEN                     */
     uint32_t ndim;      /* dimensions, 0 (one value) to EDEN_MAX_DIMS          */
     uint32_t split;     /* dimensions that make the rows                       */
@@ -149,8 +168,9 @@ typedef struct {
     uint64_t shape[EDEN_MAX_DIMS];
 } eden_tensor;
 
-#define EDEN_TENSOR_INIT \
-    { sizeof(eden_tensor), 0, 0, EDEN_F32, EDEN_HOST, 0, 0, 0, 0, { 0, 0, 0, 0, 0, 0, 0, 0 } }
+#define EDEN_TENSOR_INIT                                                              \
+    { sizeof(eden_tensor), 0, 0, 0, EDEN_F32, EDEN_F32, EDEN_F32, 0, EDEN_NEAREST, EDEN_HOST, 0, \
+      0, 0, 0, { 0, 0, 0, 0, 0, 0, 0, 0 } }
 
 /* The two tensors everybody needs: float32 with a writable gradient. */
 static inline eden_tensor eden_vector(float *data, float *grad, uint64_t count)

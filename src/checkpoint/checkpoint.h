@@ -37,6 +37,14 @@
 const char *eden_join(char key[EDEN_KEY_ROOM], const char *a, const char *b, const char *c,
                       const char *d);
 
+/* The file's name for an array's dtype, and for that of a tensor's weights. */
+const char *eden_array_dtype(const eden_tensor *tensor, size_t i, const eden_array *array);
+const char *eden_weights_dtype(const eden_tensor *tensor);
+
+/* NAME@SLOT of array i, or of its 8-bit scales NAME@SLOT@scale; NULL if too long. */
+const char *eden_array_key(char key[EDEN_KEY_ROOM], const char *tensor, const eden_rule *rule,
+                           size_t i, int scale);
+
 const char *eden_print_count(uint64_t count, char text[EDEN_NUMBER_ROOM]);
 
 /* Digits only, without leading zeros, at most 2^64 - 1; 0 if it is not so. */
@@ -73,7 +81,7 @@ typedef struct {
     uint32_t parts, holds;      /* to be loaded, and in the file              */
     eden_optimizer *o, next;
     unsigned char *other;       /* by group: has another rule in the file      */
-    float **weights;            /* by tensor                                   */
+    void **weights;             /* by tensor, as they are stored               */
     size_t differences, listed;
     char list[340];
 } eden_loading;

@@ -90,8 +90,7 @@ static eden_status begin(eden_loading *l, eden_error *error)
     int complete = next->groups && next->tensors && l->other && l->weights;
     for (size_t i = 0; next->tensors && i < next->tensor_count; i++) {
         next->tensors[i] = l->o->tensors[i];
-        memset(next->tensors[i].state, 0, sizeof next->tensors[i].state);
-        memset(next->tensors[i].length, 0, sizeof next->tensors[i].length);
+        memset(next->tensors[i].array, 0, sizeof next->tensors[i].array);
     }
     for (size_t g = 0; next->groups && g < next->group_count; g++) {
         next->groups[g] = l->o->groups[g];
@@ -113,7 +112,7 @@ static void discard(eden_loading *l)
         free(group->settings);
     }
     for (size_t i = 0; next->tensors && i < next->tensor_count; i++)
-        for (size_t s = 0; s < EDEN_MAX_SLOTS; s++) free(next->tensors[i].state[s]);
+        for (size_t k = 0; k < EDEN_ARRAYS; k++) free(next->tensors[i].array[k].data);
     for (size_t i = 0; i < next->note_count; i++) {
         free(next->notes[i].key);
         free(next->notes[i].value);
@@ -132,9 +131,11 @@ static void commit(eden_loading *l)
     eden_optimizer *o = l->o, before = *l->o;
     for (size_t i = 0; i < o->tensor_count; i++)
         if (l->weights[i] && o->tensors[i].extent.count)
-            memcpy(o->tensors[i].tensor.data, l->weights[i],
-                   (size_t)o->tensors[i].extent.count * sizeof(float));
-    if (!(l->parts & EDEN_OPTIM)) return;
+            memcpy(o->tensors[i].tensor.data, l->weights[i], (size_t)eden_weights_bytes(&o->tensors[i]));
+    if (!(l->parts & EDEN_OPTIM)) {
+        eden_weights_changed(o);
+        return;
+    }
     *o = l->next;
     l->next = before;
 }

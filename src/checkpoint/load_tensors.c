@@ -17,8 +17,8 @@ static const char *show_shape(uint32_t ndim, const uint64_t *shape, char text[80
 }
 
 /* Compare one entry, which has to be there if it is `wanted`. */
-static eden_status compare(eden_loading *l, const char *name, const char *what, uint32_t ndim,
-                           const uint64_t *shape, int wanted, eden_error *error)
+static eden_status compare(eden_loading *l, const char *name, const char *what, const char *dtype,
+                           uint32_t ndim, const uint64_t *shape, int wanted, eden_error *error)
 {
     eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
     char there[80], here[80];
@@ -29,8 +29,8 @@ static eden_status compare(eden_loading *l, const char *name, const char *what, 
     }
     const eden_status status = eden_file_at(l->file, i, &t, error);
     if (status) return status;
-    if (strcmp(t.dtype, "F32") != 0)
-        eden_differ(l, "%s is %.10s in the file and F32 here", what, t.dtype);
+    if (strcmp(t.dtype, dtype) != 0)
+        eden_differ(l, "%s is %.10s in the file and %s here", what, t.dtype, dtype);
     else if (t.ndim != ndim || memcmp(t.shape, shape, ndim * sizeof *shape) != 0)
         eden_differ(l, "%s is %s in the file and %s here", what, show_shape(t.ndim, t.shape, there),
                     show_shape(ndim, shape, here));
@@ -44,54 +44,86 @@ static eden_status compare_weights(eden_loading *l, const eden_entry *entry, ede
     if (!(l->holds & EDEN_WEIGHTS)) return EDEN_OK; /* such an entry is state */
     snprintf(what, sizeof what, "tensor '%.60s'", entry->name);
     if (eden_holds_weights(l, entry->name))
-        return compare(l, entry->name, what, entry->tensor.ndim, entry->tensor.shape, wanted, error);
+        return compare(l, entry->name, what, eden_weights_dtype(&entry->tensor), entry->tensor.ndim,
+                       entry->tensor.shape, wanted, error);
     if (wanted) eden_differ(l, "%s is not in the file", what);
     return EDEN_OK;
 }
 
-/* Values that slot s of tensor i will have; 0 if the slot does not exist. */
-static uint64_t expected(const eden_loading *l, size_t i, size_t s)
+/* What array k of tensor i will be; empty if there will be none. */
+static eden_array expected(const eden_loading *l, size_t i, size_t k)
 {
     const eden_entry *entry = &l->next.tensors[i];
     const eden_group *group = &l->next.groups[entry->group];
-    return l->other[entry->group] ? 0 : eden_slot_length(group->rule, s, group->struc, entry);
+    const eden_array none = { NULL, 0, EDEN_CODEC_F32 };
+    return l->other[entry->group] ? none : eden_array_wanted(group->rule, group->struc, entry, k);
+}
+
+static eden_status compare_array(eden_loading *l, const eden_entry *entry, size_t k,
+                                 const eden_array *array, eden_error *error)
+{
+    const eden_rule *rule = l->next.groups[entry->group].rule;
+    const eden_tensor *t = &entry->tensor;
+    const int full = eden_array_is_full(rule, k);
+    const uint64_t scales = eden_array_scales(array);
+    char name[EDEN_KEY_ROOM], what[160];
+    eden_status status = EDEN_OK;
+    snprintf(what, sizeof what, "state '%.40s' of '%.60s'", eden_array_name(rule, k), entry->name);
+    if (eden_array_key(name, entry->name, rule, k, 0))
+        status = compare(l, name, what, eden_array_dtype(t, k, array), full ? t->ndim : 1,
+                         full ? t->shape : &array->count, 1, error);
+    snprintf(what, sizeof what, "the scale of '%.40s' of '%.60s'", eden_array_name(rule, k), entry->name);
+    if (!status && scales && eden_array_key(name, entry->name, rule, k, 1))
+        status = compare(l, name, what, "F32", 1, &scales, 1, error);
+    return status;
 }
 
 static eden_status compare_state(eden_loading *l, size_t i, eden_error *error)
 {
     const eden_entry *entry = &l->next.tensors[i];
-    const eden_rule *rule = l->next.groups[entry->group].rule;
-    char name[EDEN_KEY_ROOM], what[160];
     eden_status status = EDEN_OK;
     if (!eden_holds_weights(l, entry->name)) return EDEN_OK; /* the file has no such tensor */
-    for (size_t s = 0; s < rule->slot_count && !status; s++) {
-        const uint64_t length = expected(l, i, s);
-        const int full = rule->slots[s].shape == EDEN_FULL;
-        if (!length || !eden_join(name, entry->name, "@", rule->slots[s].name, "")) continue;
-        snprintf(what, sizeof what, "state '%.40s' of '%.60s'", rule->slots[s].name, entry->name);
-        status = full ? compare(l, name, what, entry->tensor.ndim, entry->tensor.shape, 1, error)
-                      : compare(l, name, what, 1, &length, 1, error);
+    for (size_t k = 0; k < EDEN_ARRAYS && !status; k++) {
+        const eden_array array = expected(l, i, k);
+        if (array.count) status = compare_array(l, entry, k, &array, error);
     }
     return status;
 }
 
 /* ---- entries that nobody expects ------------------------------------------------------ */
 
-/* The tensor and the slot that NAME@SLOT speaks of; 0 if there is no such tensor
- * here. *s is EDEN_MAX_SLOTS if its rule has no such slot. */
-static int find_state(const eden_loading *l, const char *name, size_t *i, size_t *s)
+/* The last '@' of NAME@SLOT or NAME@SLOT@scale that ends NAME, or NULL. */
+static const char *end_of_name(const char *name)
 {
-    char tensor[EDEN_MAX_NAME + 1];
     const char *at = strrchr(name, '@');
-    if (!at || (size_t)(at - name) >= sizeof tensor) return 0;
+    if (!at || strcmp(at, "@scale") != 0) return at;
+    while (at > name && at[-1] != '@') at--;
+    return at > name ? at - 1 : NULL;
+}
+
+/* The tensor that NAME@SLOT speaks of; 0 if it is too long or speaks of none. */
+static int tensor_of(const char *name, char tensor[EDEN_MAX_NAME + 1])
+{
+    const char *at = end_of_name(name);
+    if (!at || at - name > EDEN_MAX_NAME) return 0;
     memcpy(tensor, name, (size_t)(at - name));
     tensor[at - name] = 0;
+    return 1;
+}
+
+/* The tensor and the array that NAME@SLOT speaks of; 0 if there is no such tensor
+ * here. *k is EDEN_ARRAYS if it can have no such array. */
+static int find_state(const eden_loading *l, const char *name, size_t *i, size_t *k)
+{
+    char tensor[EDEN_MAX_NAME + 1], key[EDEN_KEY_ROOM];
+    if (!tensor_of(name, tensor)) return 0;
     *i = eden_find_tensor(l->o, tensor);
     if (*i == SIZE_MAX) return 0;
     const eden_rule *rule = l->o->groups[l->o->tensors[*i].group].rule;
-    for (*s = 0; *s < rule->slot_count; ++*s)
-        if (strcmp(rule->slots[*s].name, at + 1) == 0) return 1;
-    *s = EDEN_MAX_SLOTS;
+    for (*k = 0; *k < EDEN_ARRAYS; ++*k)
+        for (int scale = 0; scale < 2 && eden_array_name(rule, *k); scale++)
+            if (eden_array_key(key, tensor, rule, *k, scale) && strcmp(key, name) == 0)
+                return !scale || eden_array_scales(&(eden_array){ NULL, 1, expected(l, *i, *k).codec });
     return 1;
 }
 
@@ -99,25 +131,21 @@ static int find_state(const eden_loading *l, const char *name, size_t *i, size_t
 static int is_state(const eden_loading *l, const char *name)
 {
     char tensor[EDEN_MAX_NAME + 1];
-    const char *at = strrchr(name, '@');
-    if (!(l->holds & EDEN_OPTIM) || !at || (size_t)(at - name) >= sizeof tensor) return 0;
-    memcpy(tensor, name, (size_t)(at - name));
-    tensor[at - name] = 0;
-    return eden_holds_weights(l, tensor);
+    return l->holds & EDEN_OPTIM && tensor_of(name, tensor) && eden_holds_weights(l, tensor);
 }
 
 static void look_at_entry(eden_loading *l, const char *name, int with_state)
 {
-    size_t i, s;
+    size_t i, k;
     if (l->holds & EDEN_WEIGHTS && eden_holds_weights(l, name)) {
         if (eden_find_tensor(l->o, name) == SIZE_MAX && l->parts & EDEN_WEIGHTS)
             eden_differ(l, "the file's tensor '%.60s' is not here", name);
     } else if (!is_state(l, name)) {
         eden_differ(l, "the file's entry '%.60s' belongs to no tensor", name);
-    } else if (with_state && find_state(l, name, &i, &s) && !l->other[l->o->tensors[i].group] &&
-               (s == EDEN_MAX_SLOTS || !expected(l, i, s))) {
+    } else if (with_state && find_state(l, name, &i, &k) && !l->other[l->o->tensors[i].group] &&
+               (k == EDEN_ARRAYS || !expected(l, i, k).count)) {
         eden_differ(l, "state '%.40s' of '%.60s' is in the file and not used here",
-                    strrchr(name, '@') + 1, l->o->tensors[i].name);
+                    end_of_name(name) + 1, l->o->tensors[i].name);
     }
 }
 
@@ -138,15 +166,18 @@ eden_status eden_compare_entries(eden_loading *l, int with_state, eden_error *er
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
-static eden_status read_state(eden_loading *l, const eden_entry *entry, eden_error *error)
+static eden_status read_array(eden_loading *l, const eden_entry *entry, size_t k, eden_error *error)
 {
     const eden_rule *rule = l->next.groups[entry->group].rule;
+    const eden_array *array = &entry->array[k];
     char name[EDEN_KEY_ROOM];
     eden_status status = EDEN_OK;
-    for (size_t s = 0; s < rule->slot_count && !status; s++)
-        if (entry->state[s] && eden_join(name, entry->name, "@", rule->slots[s].name, ""))
-            status = eden_file_read(l->file, eden_file_find(l->file, name), entry->state[s],
-                                    entry->length[s] * sizeof(float), error);
+    if (eden_array_key(name, entry->name, rule, k, 0))
+        status = eden_file_read(l->file, eden_file_find(l->file, name), array->data,
+                                eden_codec_bytes(array->codec, array->count), error);
+    if (!status && eden_array_scales(array) && eden_array_key(name, entry->name, rule, k, 1))
+        status = eden_file_read(l->file, eden_file_find(l->file, name), eden_array_scale(array),
+                                eden_array_scales(array) * sizeof(float), error);
     return status;
 }
 
@@ -155,13 +186,14 @@ eden_status eden_read_entries(eden_loading *l, eden_error *error)
     eden_status status = EDEN_OK;
     for (size_t i = 0; i < l->next.tensor_count && !status; i++) {
         const eden_entry *entry = &l->next.tensors[i];
-        if (l->parts & EDEN_OPTIM) status = read_state(l, entry, error);
+        for (size_t k = 0; k < EDEN_ARRAYS && l->parts & EDEN_OPTIM && !status; k++)
+            if (entry->array[k].data) status = read_array(l, entry, k, error);
         if (status || !(l->parts & EDEN_WEIGHTS)) continue;
-        l->weights[i] = eden_alloc(entry->extent.count, sizeof(float));
+        l->weights[i] = eden_alloc(eden_weights_bytes(entry), 1);
         if (!l->weights[i])
             return eden_fail(error, EDEN_E_MEMORY, "no memory for the weights of '%s'", entry->name);
         status = eden_file_read(l->file, eden_file_find(l->file, entry->name), l->weights[i],
-                                entry->extent.count * sizeof(float), error);
+                                eden_weights_bytes(entry), error);
     }
     return status;
 }

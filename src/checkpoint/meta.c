@@ -14,6 +14,28 @@ const char *eden_join(char key[EDEN_KEY_ROOM], const char *a, const char *b, con
     return length >= 0 && length < EDEN_KEY_ROOM ? key : NULL;
 }
 
+const char *eden_weights_dtype(const eden_tensor *tensor)
+{
+    return tensor->dtype == EDEN_BF16 ? "BF16" : tensor->dtype == EDEN_F16 ? "F16" : "F32";
+}
+
+const char *eden_array_dtype(const eden_tensor *tensor, size_t i, const eden_array *array)
+{
+    if (i == EDEN_ARRAY_LOST && tensor->rounding == EDEN_SPLIT) return "U16"; /* bits, no number */
+    switch (array->codec) {
+    case EDEN_CODEC_BF16: return "BF16";
+    case EDEN_CODEC_F16: return "F16";
+    case EDEN_CODEC_F32: return "F32";
+    default: return "U8";
+    }
+}
+
+const char *eden_array_key(char key[EDEN_KEY_ROOM], const char *tensor, const eden_rule *rule,
+                           size_t i, int scale)
+{
+    return eden_join(key, tensor, "@", eden_array_name(rule, i), scale ? "@scale" : "");
+}
+
 const char *eden_print_count(uint64_t count, char text[EDEN_NUMBER_ROOM])
 {
     snprintf(text, EDEN_NUMBER_ROOM, "%llu", (unsigned long long)count);

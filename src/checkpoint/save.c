@@ -1,22 +1,39 @@
 /* save.c - an optimizer and its weights in a safetensors file. */
 #include "checkpoint/checkpoint.h"
 
-/* NAME@SLOT may be another tensor's name. */
-static eden_status put_state(const eden_optimizer *o, const eden_entry *entry, size_t s,
-                             uint32_t parts, eden_writer *writer, eden_error *error)
+/* One entry of state. NAME@SLOT may be another tensor's name. */
+static eden_status put(const eden_optimizer *o, const eden_entry *entry, size_t k, const char *name,
+                       uint32_t parts, const char *dtype,
+                       uint32_t ndim, const uint64_t *shape, const void *data, eden_writer *writer,
+                       eden_error *error)
 {
-    const eden_slot *slot = &o->groups[entry->group].rule->slots[s];
-    const eden_tensor *t = &entry->tensor;
-    char name[EDEN_KEY_ROOM];
-    if (!eden_join(name, entry->name, "@", slot->name, ""))
-        return eden_fail(error, EDEN_E_NAME, "eden_save: the name '%.60s' is too long", entry->name);
     if (parts & EDEN_WEIGHTS && eden_find_tensor(o, name) != SIZE_MAX)
         return eden_fail(error, EDEN_E_NAME, "eden_save: the tensor '%.100s' has the name of the state "
                          "'%s' of '%.100s'; rename one of them, or save the parts in two files", name,
-                         slot->name, entry->name);
-    if (slot->shape == EDEN_FULL)
-        return eden_writer_tensor(writer, name, "F32", t->ndim, t->shape, entry->state[s], error);
-    return eden_writer_tensor(writer, name, "F32", 1, &entry->length[s], entry->state[s], error);
+                         eden_array_name(o->groups[entry->group].rule, k), entry->name);
+    return eden_writer_tensor(writer, name, dtype, ndim, shape, data, error);
+}
+
+static eden_status put_array(const eden_optimizer *o, const eden_entry *entry, size_t k,
+                             uint32_t parts, eden_writer *writer, eden_error *error)
+{
+    const eden_rule *rule = o->groups[entry->group].rule;
+    const eden_tensor *t = &entry->tensor;
+    const eden_array *array = &entry->array[k];
+    const char *dtype = eden_array_dtype(t, k, array);
+    const uint64_t scales = eden_array_scales(array);
+    char name[EDEN_KEY_ROOM];
+    eden_status status;
+    if (!eden_array_key(name, entry->name, rule, k, 0))
+        return eden_fail(error, EDEN_E_NAME, "eden_save: the name '%.60s' is too long", entry->name);
+    if (eden_array_is_full(rule, k))
+        status = put(o, entry, k, name, parts, dtype, t->ndim, t->shape, array->data, writer, error);
+    else
+        status = put(o, entry, k, name, parts, dtype, 1, &array->count, array->data, writer, error);
+    if (status || !scales) return status;
+    if (!eden_array_key(name, entry->name, rule, k, 1))
+        return eden_fail(error, EDEN_E_NAME, "eden_save: the name '%.60s' is too long", entry->name);
+    return put(o, entry, k, name, parts, "F32", 1, &scales, eden_array_scale(array), writer, error);
 }
 
 static eden_status put_entries(const eden_optimizer *o, uint32_t parts, eden_writer *writer,
@@ -27,9 +44,10 @@ static eden_status put_entries(const eden_optimizer *o, uint32_t parts, eden_wri
         const eden_entry *entry = &o->tensors[i];
         const eden_tensor *t = &entry->tensor;
         if (parts & EDEN_WEIGHTS)
-            status = eden_writer_tensor(writer, entry->name, "F32", t->ndim, t->shape, t->data, error);
-        for (size_t s = 0; s < EDEN_MAX_SLOTS && parts & EDEN_OPTIM && !status; s++)
-            if (entry->state[s]) status = put_state(o, entry, s, parts, writer, error);
+            status = eden_writer_tensor(writer, entry->name, eden_weights_dtype(t), t->ndim, t->shape,
+                                        t->data, error);
+        for (size_t k = 0; k < EDEN_ARRAYS && parts & EDEN_OPTIM && !status; k++)
+            if (entry->array[k].data) status = put_array(o, entry, k, parts, writer, error);
     }
     return status;
 }

@@ -123,9 +123,22 @@ static void *slot_at(const eden_job *job, const eden_pass *ps, size_t s, size_t 
     }
     if (slot->kind == EDEN_SUM && slot->shape == EDEN_COL && ps->domain == EDEN_COL)
         fold_columns(job, s, a.at, a.cols);
+    if (slot->shape == EDEN_FULL && job->storage)
+        return base + eden_codec_bytes(job->storage->codec[s], a.at);
     if (slot->shape == ps->domain) return base + a.at * size;
     if (slot->shape == EDEN_ROW) return base + a.row * size;
     return base;
+}
+
+/* Is `pass` the last of its program that reads, or writes, slot s? */
+static int is_last(const eden_job *job, size_t pass, size_t s, int writes)
+{
+    const eden_pass *passes = job->rule->passes;
+    for (size_t p = pass + 1; p < job->rule->pass_count; p++)
+        if (eden_job_has(job, p, (eden_program)passes[pass].program) &&
+            ((writes ? passes[p].writes : passes[p].reads) >> s & 1))
+            return 0;
+    return 1;
 }
 
 void eden_job_run(const eden_job *job, size_t pass, size_t piece)
@@ -135,7 +148,22 @@ void eden_job_run(const eden_job *job, size_t pass, size_t piece)
     void *at[EDEN_MAX_SLOTS] = { 0 };
     for (size_t s = 0; s < job->rule->slot_count; s++)
         if ((ps->reads | ps->writes) >> s & 1) at[s] = slot_at(job, ps, s, piece, a);
-    job->rule->kernels[job->isa][pass](job->consts, &job->grad, at, a.rows, a.cols);
+    eden_kernel *kernel = job->rule->kernels[job->isa][pass];
+    if (ps->domain != EDEN_FULL || !job->staged) {
+        kernel(job->consts, &job->grad, job->types, at, a.rows, a.cols);
+        return;
+    }
+    const eden_staged staged = { job->rule, job->storage, ps, kernel, job->types, job->consts,
+                                 &job->grad, job->isa, is_last(job, pass, 1, 0),
+                                 is_last(job, pass, 0, 1), a.at, a.rows, a.cols, at };
+    eden_stage_run(&staged);
+}
+
+void eden_job_store(eden_job *job, const eden_storage *storage)
+{
+    job->storage = storage;
+    job->types = eden_stage_types(job->rule, job->slots, storage);
+    job->staged = eden_stage_needed(job->rule, job->slots, storage);
 }
 
 /* ---- workspace -------------------------------------------------------------------- */

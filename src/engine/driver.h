@@ -11,7 +11,7 @@
 #ifndef EDEN_DRIVER_H
 #define EDEN_DRIVER_H
 
-#include "engine/rule.h"
+#include "engine/stage.h"
 
 typedef struct {
     const eden_rule *rule;
@@ -23,10 +23,16 @@ typedef struct {
     const void *consts;              /* from the rule's prepare()              */
     void *base[EDEN_MAX_SLOTS];      /* where each slot's values begin         */
     double *partial[EDEN_MAX_SLOTS]; /* what each piece adds to a SUM          */
+    const eden_storage *storage;     /* NULL: floats, and nothing else to do   */
+    eden_types types;
+    int staged;
 } eden_job;
 
 void eden_job_init(eden_job *job, const eden_rule *rule, size_t isa, const double *hypers,
                    eden_extent extent);
+
+/* Say how slots are stored and what else is to be done; kept by the caller. */
+void eden_job_store(eden_job *job, const eden_storage *storage);
 
 /* Hand out a workspace aligned to 64 bytes for SCRATCH and SUM; with NULL only
  * measure it. UINT64_MAX if its size overflows. */

@@ -31,16 +31,34 @@
 
 #define LOAD_VALUE_(name, shape, when, doc) \
     e_.name = reads & SLOTS1(name) ? name[INDEX_(shape)] : 0;
-#define LOAD_GRAD_(name, shape, when, doc) \
-    e_.name = reads & SLOTS1(name) ? scaled(name[i_], scaling, scale_) : 0;
+#define LOAD_GRAD_(name, shape, when, doc)                                               \
+    e_.name = reads & SLOTS1(name)                                                       \
+                  ? scaled(types != ALL_F32 ? load_16(name, i_) : name[i_], scaling, scale_) \
+                  : 0;
+#define LOAD_STATE_(name, shape, when, doc)                                 \
+    e_.name = reads & SLOTS1(name) ? types == GRAD_STATE_16 && EDEN_##shape == EDEN_FULL \
+                                         ? load_16(name, i_)                \
+                                         : name[INDEX_(shape)]              \
+                                   : 0;
 #define LOAD_SUM_(name, shape, when, doc) \
     e_.name = reads & SLOTS1(name) ? name[INDEX_(shape)] : 0;
 
 #define STORE_VALUE_(name, shape, when, doc) \
     if (writes & SLOTS1(name)) name[i_] = e_.name;
+#define STORE_STATE_(name, shape, when, doc)                              \
+    if (writes & SLOTS1(name)) {                                          \
+        if (types == GRAD_STATE_16 && EDEN_##shape == EDEN_FULL)          \
+            ((uint16_t *)(void *)name)[i_] = to_bf16(e_.name);            \
+        else                                                              \
+            name[i_] = e_.name;                                           \
+    }
 #define STORE_NONE_(name, shape, when, doc)
 #define STORE_SUM_(name, shape, when, doc) \
     if (writes & SLOTS1(name)) name[SUM_INDEX_(shape)] += e_.name;
+
+#define NO_BIT_(name, shape, when, doc)
+#define FULL_BIT_(name, shape, when, doc) | (EDEN_##shape == EDEN_FULL ? SLOTS1(name) : 0)
+#define STATES (0 EACH_SLOT(NO_BIT_, NO_BIT_, FULL_BIT_, NO_BIT_, NO_BIT_))
 
 /* What a gradient still needs as it is loaded. Every loop is compiled for each,
  * because a clamp that does nothing costs half the speed of a light rule. */
@@ -52,6 +70,18 @@ EDEN_INLINE scaling_kind scaling_of(const eden_grad_scale *s)
     return s->pre == 1 && s->post == 1 ? AS_IT_IS : TIMES;
 }
 
+/* The loop that a pass needs: a plain gradient of 16 bits has none of its own. */
+EDEN_INLINE unsigned loop_for(eden_types types, unsigned reads, unsigned writes,
+                              const eden_grad_scale *scale)
+{
+    const int takes_grad = (reads & SLOTS1(g)) != 0;
+    if (!takes_grad && types == GRAD_16) types = ALL_F32;
+    if (types == GRAD_STATE_16 && !((reads | writes) & (SLOTS1(g) | STATES))) types = ALL_F32;
+    if (!takes_grad) return types * 4 + AS_IT_IS;
+    const scaling_kind scaling = scaling_of(scale);
+    return types * 4 + (types != ALL_F32 && scaling == AS_IT_IS ? TIMES : scaling);
+}
+
 EDEN_INLINE real scaled(real g, scaling_kind scaling, eden_grad_scale s)
 {
     if (scaling == AS_IT_IS) return g;
@@ -60,30 +90,54 @@ EDEN_INLINE real scaled(real g, scaling_kind scaling, eden_grad_scale s)
     return (x > s.limit ? s.limit : x < -s.limit ? -s.limit : x) * s.post;
 }
 
+EDEN_INLINE real load_16(const real *at, size_t i)
+{
+    return from_bf16(((const uint16_t *)(const void *)at)[i]);
+}
+
 EDEN_INLINE void run_one(elem (*fn)(elem, consts), eden_shape domain, unsigned reads,
-                         unsigned writes, scaling_kind scaling, const consts k_,
+                         unsigned writes, eden_types types, scaling_kind scaling, const consts k_,
                          const eden_grad_scale scale_, size_t i_, size_t l_ KERNEL_ARGS)
 {
     elem e_;
-    (void)l_, (void)scaling, (void)scale_;
-    EACH_SLOT(LOAD_VALUE_, LOAD_GRAD_, LOAD_VALUE_, LOAD_VALUE_, LOAD_SUM_)
+    (void)l_, (void)types, (void)scaling, (void)scale_;
+    EACH_SLOT(LOAD_VALUE_, LOAD_GRAD_, LOAD_STATE_, LOAD_VALUE_, LOAD_SUM_)
     e_ = fn(e_, k_);
-    EACH_SLOT(STORE_VALUE_, STORE_NONE_, STORE_VALUE_, STORE_VALUE_, STORE_SUM_)
+    EACH_SLOT(STORE_VALUE_, STORE_NONE_, STORE_STATE_, STORE_VALUE_, STORE_SUM_)
+}
+
+#define NOT_SUM_(name, shape, when, doc) 0,
+#define IS_SUM_(name, shape, when, doc) 1,
+static const unsigned char is_sum_[] = { EACH_SLOT(NOT_SUM_, NOT_SUM_, NOT_SUM_, NOT_SUM_, IS_SUM_) };
+static const unsigned char is_state_[] = { EACH_SLOT(NOT_SUM_, NOT_SUM_, IS_SUM_, NOT_SUM_, NOT_SUM_) };
+#define SHAPE_OF_(name, shape, when, doc) EDEN_##shape,
+static const unsigned char shape_of_[] = {
+    EACH_SLOT(SHAPE_OF_, SHAPE_OF_, SHAPE_OF_, SHAPE_OF_, SHAPE_OF_)
+};
+
+EDEN_INLINE size_t size_of(size_t s, eden_types types)
+{
+    if (is_sum_[s]) return sizeof(double);
+    const int narrow = s == SLOT_g ? types != ALL_F32 : types == GRAD_STATE_16 && is_state_[s];
+    return narrow && shape_of_[s] == EDEN_FULL ? sizeof(uint16_t) : sizeof(real);
 }
 
 /* Ask for memory AHEAD_BYTES before it is needed, into L2, for each slot that
  * advances, so that the divider and the memory work at the same time. */
 #define AHEAD_BYTES 512
-#define AHEAD_(name, shape, when, doc)                                            \
-    if (((reads | writes) & SLOTS1(name)) && MOVES_(EDEN_##shape)) {              \
-        __builtin_prefetch((const char *)(name + j_) + AHEAD_BYTES, 0, 2);        \
-        __builtin_prefetch((const char *)(name + j_) + AHEAD_BYTES + 64, 0, 2);   \
+#define AHEAD_(name, shape, when, doc)                                              \
+    if (((reads | writes) & SLOTS1(name)) && MOVES_(EDEN_##shape)) {                \
+        const char *at_ = (const char *)name + j_ * size_of(SLOT_##name, types);    \
+        __builtin_prefetch(at_ + AHEAD_BYTES, 0, 2);                                \
+        if (size_of(SLOT_##name, types) == sizeof(real))                            \
+            __builtin_prefetch(at_ + AHEAD_BYTES + 64, 0, 2);                       \
     }
 #define AHEAD_NONE_(name, shape, when, doc) (void)name;
 
-EDEN_INLINE void ask_ahead(eden_shape domain, unsigned reads, unsigned writes, size_t j_ KERNEL_ARGS)
+EDEN_INLINE void ask_ahead(eden_shape domain, unsigned reads, unsigned writes, eden_types types,
+                           size_t j_ KERNEL_ARGS)
 {
-    (void)domain, (void)reads, (void)writes, (void)j_;
+    (void)domain, (void)reads, (void)writes, (void)types, (void)j_;
     EACH_SLOT(AHEAD_, AHEAD_, AHEAD_, AHEAD_NONE_, AHEAD_NONE_)
 }
 
@@ -101,14 +155,6 @@ EDEN_INLINE void clear_lanes(double *lane)
     for (size_t i = 0; i < EDEN_LANES; i++) lane[i] = 0;
 }
 
-#define NOT_SUM_(name, shape, when, doc) 0,
-#define IS_SUM_(name, shape, when, doc) 1,
-static const unsigned char is_sum_[] = { EACH_SLOT(NOT_SUM_, NOT_SUM_, NOT_SUM_, NOT_SUM_, IS_SUM_) };
-#define SHAPE_OF_(name, shape, when, doc) EDEN_##shape,
-static const unsigned char shape_of_[] = {
-    EACH_SLOT(SHAPE_OF_, SHAPE_OF_, SHAPE_OF_, SHAPE_OF_, SHAPE_OF_)
-};
-
 /* Is slot s, written by this pass, a sum that is kept in lanes? */
 EDEN_INLINE int in_lanes(size_t s, eden_shape domain, unsigned writes)
 {
@@ -116,12 +162,13 @@ EDEN_INLINE int in_lanes(size_t s, eden_shape domain, unsigned writes)
         && !(domain == EDEN_FULL && shape_of_[s] == EDEN_COL);
 }
 
-typedef void span_function(const consts *k, const eden_grad_scale *scale, void *const *at, size_t n);
+typedef void span_function(const consts *k, const eden_grad_scale *scale, eden_types types,
+                           void *const *at, size_t n);
 
 /* The loop over rows around a span: moves the pointers, folds the lanes. */
 EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned writes,
-                          const consts *k, const eden_grad_scale *scale, void *const *at,
-                          size_t rows, size_t cols)
+                          eden_types types, const consts *k, const eden_grad_scale *scale,
+                          void *const *at, size_t rows, size_t cols)
 {
     double lanes[SLOT_COUNT][EDEN_LANES];
     void *here[SLOT_COUNT];
@@ -133,12 +180,12 @@ EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned write
         clear_lanes(lanes[s]);
     }
     for (size_t row = 0; row < rows; row++) {
-        span(k, scale, here, cols);
+        span(k, scale, types, here, cols);
         for (size_t s = 0; s < SLOT_COUNT && domain == EDEN_FULL; s++) {
             const size_t step = shape_of_[s] == EDEN_FULL ? cols : shape_of_[s] == EDEN_ROW;
             if (!in_lanes(s, domain, writes)) {
                 if (here[s] && step)
-                    here[s] = (char *)here[s] + step * (is_sum_[s] ? sizeof(double) : sizeof(real));
+                    here[s] = (char *)here[s] + step * size_of(s, types);
             } else if (shape_of_[s] == EDEN_ROW) {
                 ((double *)at[s])[row] = fold_lanes(lanes[s]);
                 clear_lanes(lanes[s]);
@@ -155,40 +202,52 @@ EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned write
 /* loop_ is a function of its own, with real parameters, because that is where
  * compilers honour `restrict`; inlined into its caller, gcc 12 forgets it and
  * guards the loop with run-time overlap checks. */
-#define LOOP_(scaling, fn, domain, reads, writes)                                         \
-    static EDEN_OUTLINE void loop_##fn##_##scaling(const consts k_,                       \
-                                                   const eden_grad_scale scale_,          \
-                                                   size_t n_ KERNEL_ARGS)                 \
+#define LOOP_(types, scaling, fn, domain, reads, writes)                                  \
+    static EDEN_OUTLINE void loop_##fn##_##types##_##scaling(                             \
+        const consts k_, const eden_grad_scale scale_, size_t n_ KERNEL_ARGS)             \
     {                                                                                     \
         size_t j_ = 0;                                                                    \
         for (; j_ + EDEN_LANES <= n_; j_ += EDEN_LANES) {                                 \
-            ask_ahead(EDEN_##domain, reads, writes, j_ KERNEL_NAMES);                     \
+            ask_ahead(EDEN_##domain, reads, writes, types, j_ KERNEL_NAMES);              \
             for (size_t l_ = 0; l_ < EDEN_LANES; l_++)                                    \
-                run_one(fn, EDEN_##domain, reads, writes, scaling, k_, scale_, j_ + l_,   \
-                        l_ KERNEL_NAMES);                                                 \
+                run_one(fn, EDEN_##domain, reads, writes, types, scaling, k_, scale_,     \
+                        j_ + l_, l_ KERNEL_NAMES);                                        \
         }                                                                                 \
         for (size_t l_ = 0; j_ + l_ < n_; l_++)                                           \
-            run_one(fn, EDEN_##domain, reads, writes, scaling, k_, scale_, j_ + l_,       \
+            run_one(fn, EDEN_##domain, reads, writes, types, scaling, k_, scale_, j_ + l_, \
                     l_ KERNEL_NAMES);                                                     \
     }
+#define RUN_(types, scaling, fn)                                                          \
+    case (types) * 4 + (scaling): loop_##fn##_##types##_##scaling(*k_, *scale_, n_ KERNEL_AT); break;
 #define PASS_(program, fn, domain, when, reads, writes)                                   \
-    LOOP_(AS_IT_IS, fn, domain, reads, writes)                                            \
-    LOOP_(TIMES, fn, domain, reads, writes)                                               \
-    LOOP_(CLAMPED_TIMES, fn, domain, reads, writes)                                       \
+    LOOP_(ALL_F32, AS_IT_IS, fn, domain, reads, writes)                                   \
+    LOOP_(ALL_F32, TIMES, fn, domain, reads, writes)                                      \
+    LOOP_(ALL_F32, CLAMPED_TIMES, fn, domain, reads, writes)                              \
+    LOOP_(GRAD_16, TIMES, fn, domain, reads, writes)                                      \
+    LOOP_(GRAD_16, CLAMPED_TIMES, fn, domain, reads, writes)                              \
+    LOOP_(GRAD_STATE_16, AS_IT_IS, fn, domain, reads, writes)                             \
+    LOOP_(GRAD_STATE_16, TIMES, fn, domain, reads, writes)                                \
+    LOOP_(GRAD_STATE_16, CLAMPED_TIMES, fn, domain, reads, writes)                        \
     static void span_##fn(const consts *k_, const eden_grad_scale *scale_,                \
-                          void *const *at_, size_t n_)                                    \
+                          eden_types types_, void *const *at_, size_t n_)                 \
     {                                                                                     \
-        switch ((reads) & SLOTS1(g) ? scaling_of(scale_) : AS_IT_IS) {                    \
-        case AS_IT_IS: loop_##fn##_AS_IT_IS(*k_, *scale_, n_ KERNEL_AT); break;           \
-        case TIMES: loop_##fn##_TIMES(*k_, *scale_, n_ KERNEL_AT); break;                 \
-        default: loop_##fn##_CLAMPED_TIMES(*k_, *scale_, n_ KERNEL_AT); break;            \
+        switch (loop_for(types_, reads, writes, scale_)) {                                \
+            RUN_(ALL_F32, TIMES, fn)                                                      \
+            RUN_(ALL_F32, CLAMPED_TIMES, fn)                                              \
+            RUN_(GRAD_16, TIMES, fn)                                                      \
+            RUN_(GRAD_16, CLAMPED_TIMES, fn)                                              \
+            RUN_(GRAD_STATE_16, AS_IT_IS, fn)                                             \
+            RUN_(GRAD_STATE_16, TIMES, fn)                                                \
+            RUN_(GRAD_STATE_16, CLAMPED_TIMES, fn)                                        \
+        default: loop_##fn##_ALL_F32_AS_IT_IS(*k_, *scale_, n_ KERNEL_AT); break;         \
         }                                                                                 \
     }                                                                                     \
     static void kernel_##fn(const void *k_, const eden_grad_scale *scale_,                \
-                            void *const *at_, size_t rows_, size_t cols_)                 \
+                            eden_types types_, void *const *at_, size_t rows_,            \
+                            size_t cols_)                                                 \
     {                                                                                     \
-        run_rows(span_##fn, EDEN_##domain, writes, (const consts *)k_, scale_, at_,       \
-                 rows_, cols_);                                                           \
+        run_rows(span_##fn, EDEN_##domain, writes, types_, (const consts *)k_, scale_,    \
+                 at_, rows_, cols_);                                                      \
     }
 RULE_PASSES(PASS_)
 #undef PASS_

@@ -6,7 +6,9 @@
  *     RULE_TITLE, RULE_PAPER, RULE_YEAR  two strings and a number for people
  *     RULE_FORMULA                       the update as text
  *     RULE_HYPERS(REAL, FLAG, CHOICE)    its hyperparameters
- *     RULE_SLOTS(STATE, SCRATCH, SUM)    what it remembers and what it adds up
+ *     RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM)
+ *                                        what it remembers (a SQUARE is never
+ *                                        negative) and what it adds up
  *     RULE_NEEDS(NEED)                   settings that do nothing without another
  *     RULE_REFUSES(REFUSE)               settings that exclude each other
  *     RULE_PRESETS(PRESET)               other names, with other defaults
@@ -93,10 +95,14 @@ typedef struct {
     real pre, limit, post;
 } eden_grad_scale;
 
+/* What kernels load and store without staging: floats, or a gradient in bf16, or
+ * that and every FULL state slot in bf16. */
+typedef enum { ALL_F32, GRAD_16, GRAD_STATE_16 } eden_types;
+
 /* One pass over rows x cols elements. at[s] is where slot s begins for the first
  * of them; a SUM of shape ONE or ROW receives its total there. */
-typedef void eden_kernel(const void *consts, const eden_grad_scale *grad, void *const *at,
-                         size_t rows, size_t cols);
+typedef void eden_kernel(const void *consts, const eden_grad_scale *grad, eden_types types,
+                         void *const *at, size_t rows, size_t cols);
 
 typedef enum { EDEN_STEP, EDEN_BEFORE, EDEN_BACK } eden_program;
 

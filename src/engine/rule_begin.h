@@ -12,10 +12,12 @@
 #define ABOVE_UP_TO(low, high) low, high, 1, 0   /* (low, high]                */
 
 /* Every rule has these two slots, then its own. */
+#define EACH_KIND(PARAM, GRAD, STATE, SQUARE, SCRATCH, SUM) \
+    PARAM(p, FULL, 1, "the weights")                        \
+    GRAD(g, FULL, 1, "the gradient")                        \
+    RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM)
 #define EACH_SLOT(PARAM, GRAD, STATE, SCRATCH, SUM) \
-    PARAM(p, FULL, 1, "the weights")                \
-    GRAD(g, FULL, 1, "the gradient")                \
-    RULE_SLOTS(STATE, SCRATCH, SUM)
+    EACH_KIND(PARAM, GRAD, STATE, STATE, SCRATCH, SUM)
 
 #define SLOT_(name, shape, when, doc) SLOT_##name,
 enum { EACH_SLOT(SLOT_, SLOT_, SLOT_, SLOT_, SLOT_) SLOT_COUNT };

@@ -4,6 +4,8 @@ _Static_assert(sizeof(consts) <= EDEN_MAX_CONSTS, "consts is too large");
 _Static_assert(SLOT_COUNT <= EDEN_MAX_SLOTS, "too many slots");
 _Static_assert(HYPER_COUNT <= EDEN_MAX_HYPERS, "too many hyperparameters");
 
+#include "engine/number.h"
+
 #include "engine/kernel.h"
 
 #ifdef EDEN_DESCRIBE
@@ -17,12 +19,15 @@ static const eden_hyper hyper_table[] = { RULE_HYPERS(REAL_, FLAG_, CHOICE_) };
 #undef FLAG_
 #undef CHOICE_
 
-#define PARAM_(name, shape, when, doc) { #name, doc, #when, EDEN_PARAM, EDEN_##shape },
-#define GRAD_(name, shape, when, doc) { #name, doc, #when, EDEN_GRAD, EDEN_##shape },
-#define STATE_(name, shape, when, doc) { #name, doc, #when, EDEN_STATE, EDEN_##shape },
-#define SCRATCH_(name, shape, when, doc) { #name, doc, #when, EDEN_SCRATCH, EDEN_##shape },
-#define SUM_(name, shape, when, doc) { #name, doc, #when, EDEN_SUM, EDEN_##shape },
-static const eden_slot slot_table[] = { EACH_SLOT(PARAM_, GRAD_, STATE_, SCRATCH_, SUM_) };
+#define PARAM_(name, shape, when, doc) { #name, doc, #when, EDEN_PARAM, EDEN_##shape, 0 },
+#define GRAD_(name, shape, when, doc) { #name, doc, #when, EDEN_GRAD, EDEN_##shape, 0 },
+#define STATE_(name, shape, when, doc) { #name, doc, #when, EDEN_STATE, EDEN_##shape, 0 },
+#define SCRATCH_(name, shape, when, doc) { #name, doc, #when, EDEN_SCRATCH, EDEN_##shape, 0 },
+#define SUM_(name, shape, when, doc) { #name, doc, #when, EDEN_SUM, EDEN_##shape, 0 },
+#define SQUARE_(name, shape, when, doc) { #name, doc, #when, EDEN_STATE, EDEN_##shape, 1 },
+static const eden_slot slot_table[] = {
+    EACH_KIND(PARAM_, GRAD_, STATE_, SQUARE_, SCRATCH_, SUM_)
+};
 
 #define PASS_(program, fn, domain, when, reads, writes) \
     { #fn, #when, EDEN_##program, EDEN_##domain, reads, writes },

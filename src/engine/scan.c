@@ -31,28 +31,43 @@ static EDEN_OUTLINE uint32_t largest(const real *g, size_t n)
     return (uint32_t)top;
 }
 
-static EDEN_OUTLINE double squares(const real *g, size_t n, real pre, real limit)
+EDEN_INLINE double square(real g, real pre, real limit, int clamps)
+{
+    const real x = g * pre;
+    const double y = !clamps ? x : x > limit ? limit : x < -limit ? -limit : x;
+    return y * y;
+}
+
+EDEN_INLINE double sum_squares(const real *g, size_t n, real pre, real limit, int clamps)
 {
     double lane[EDEN_LANES];
+    size_t i = 0;
     for (size_t l = 0; l < EDEN_LANES; l++) lane[l] = 0;
-    for (size_t i = 0; i < n; i += EDEN_LANES) {
-        const size_t m = n - i < EDEN_LANES ? n - i : EDEN_LANES;
-        for (size_t l = 0; l < m; l++) {
-            const real x = g[i + l] * pre;
-            const double y = x > limit ? limit : x < -limit ? -limit : x;
-            lane[l] += y * y;
-        }
-    }
+    for (; i + EDEN_LANES <= n; i += EDEN_LANES)
+        for (size_t l = 0; l < EDEN_LANES; l++) lane[l] += square(g[i + l], pre, limit, clamps);
+    for (size_t l = 0; i + l < n; l++) lane[l] += square(g[i + l], pre, limit, clamps);
     for (size_t w = EDEN_LANES / 2; w > 0; w /= 2)
         for (size_t l = 0; l < w; l++) lane[l] += lane[l + w];
     return lane[0];
+}
+
+static EDEN_OUTLINE double squares(const real *g, size_t n, real pre)
+{
+    return sum_squares(g, n, pre, 0, 0);
+}
+
+static EDEN_OUTLINE double clamped_squares(const real *g, size_t n, real pre, real limit)
+{
+    return sum_squares(g, n, pre, limit, 1);
 }
 
 void SCAN_NAME(EDEN_ISA)(const real *g, size_t n, const eden_grad_scale *scale, int want_norm,
                          eden_scan *out)
 {
     out->top = largest(g, n);
-    out->norm2 = want_norm ? squares(g, n, scale->pre, scale->limit) : 0;
+    if (!want_norm) out->norm2 = 0;
+    else if (scale->limit == __builtin_inff()) out->norm2 = squares(g, n, scale->pre);
+    else out->norm2 = clamped_squares(g, n, scale->pre, scale->limit);
 }
 
 #ifdef EDEN_DESCRIBE

@@ -38,6 +38,28 @@ uint64_t eden_rule_work_bytes(const eden_rule *rule, const double *hypers, eden_
     return eden_job_lay_out(&job, NULL);
 }
 
+static uint32_t full_slots(const eden_rule *rule, uint32_t bits)
+{
+    for (size_t s = 0; s < rule->slot_count; s++)
+        if (rule->slots[s].shape != EDEN_FULL) bits &= ~((uint32_t)1 << s);
+    return bits;
+}
+
+int eden_rule_traffic(const eden_rule *rule, size_t i, const double *hypers, eden_extent extent,
+                      uint32_t *reads, uint32_t *writes)
+{
+    const uint32_t on = rule->passes_on(hypers, extent);
+    for (size_t p = 0; p < rule->pass_count; p++) {
+        const eden_pass *pass = &rule->passes[p];
+        if (!(on >> p & 1) || pass->program != EDEN_STEP || pass->domain != EDEN_FULL || i-- > 0)
+            continue;
+        *reads = full_slots(rule, pass->reads);
+        *writes = full_slots(rule, pass->writes);
+        return 1;
+    }
+    return 0;
+}
+
 /* Point the job at the caller's arrays; refuses a missing one. */
 static eden_status attach(eden_job *job, const eden_rule_call *call, size_t *index)
 {

@@ -1,55 +1,122 @@
 /* memory.c - the memory of state, and memory that must not overlap. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "optimizer/plan.h"
 #include "optimizer/text.h"
 
 /* ---- state --------------------------------------------------------------------------- */
 
-/* Arrays that do not exist yet and should, in the order that eden_settle_state() takes
- * them. On failure all are freed. */
-int eden_allocate_state(const eden_optimizer *o, float ***fresh, size_t *count)
+/* Is the array there as it should be? */
+static int settled(const eden_array *array, const eden_array *wanted)
 {
-    size_t n = 0, have = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < o->tensor_count; i++) {
-            const eden_entry *entry = &o->tensors[i];
-            const eden_group *group = &o->groups[entry->group];
-            for (size_t s = 0; s < group->rule->slot_count; s++) {
-                const uint64_t length = eden_slot_length(group->rule, s, group->struc, entry);
-                if (!length || (entry->state[s] && entry->length[s] == length)) continue;
-                if (pass == 0) {
-                    n++;
-                } else if (((*fresh)[have] = eden_alloc(length, sizeof(float)))) {
-                    have++;
-                } else {
-                    while (have > 0) free((*fresh)[--have]);
-                    free(*fresh);
-                    return 0;
-                }
-            }
+    if (!wanted->count) return 1;
+    return array->data && array->count == wanted->count && array->codec == wanted->codec;
+}
+
+static eden_array wanted(const eden_optimizer *o, size_t i, size_t k)
+{
+    const eden_group *group = &o->groups[o->tensors[i].group];
+    return eden_array_wanted(group->rule, group->struc, &o->tensors[i], k);
+}
+
+int eden_allocate_state(const eden_optimizer *o, eden_array **fresh, size_t *count)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->tensor_count; i++)
+        for (size_t k = 0; k < EDEN_ARRAYS; k++) {
+            const eden_array array = wanted(o, i, k);
+            n += !settled(&o->tensors[i].array[k], &array);
         }
-        if (pass == 0 && !(*fresh = eden_alloc(n, sizeof **fresh))) return 0;
-    }
-    *count = n;
+    *fresh = eden_alloc(n, sizeof **fresh);
+    *count = 0;
+    if (!*fresh) return 0;
+    for (size_t i = 0; i < o->tensor_count; i++)
+        for (size_t k = 0; k < EDEN_ARRAYS; k++) {
+            eden_array array = wanted(o, i, k);
+            if (settled(&o->tensors[i].array[k], &array)) continue;
+            if (!eden_array_allocate(&array)) {
+                while (*count > 0) free((*fresh)[--*count].data);
+                free(*fresh);
+                return 0;
+            }
+            (*fresh)[(*count)++] = array;
+        }
     return 1;
 }
 
-/* Put new arrays in place and free those that settings no longer ask for. */
-void eden_settle_state(eden_optimizer *o, float **fresh)
+/* Float32 weights begin as what the model has. */
+static void fill_master(const eden_optimizer *o, const eden_entry *entry, real *master)
 {
-    size_t next = 0;
+    const eden_codec *codec = &eden_codecs[o->isa][eden_codec_of(entry->tensor.dtype, 0)];
+    const uint16_t *from = entry->tensor.data;
+    const size_t n = (size_t)entry->extent.count;
+    for (size_t i = 0; i < n; i += EDEN_BLOCK)
+        codec->load(from + i, NULL, master + i, n - i < EDEN_BLOCK ? n - i : EDEN_BLOCK);
+}
+
+void eden_weights_changed(eden_optimizer *o)
+{
     for (size_t i = 0; i < o->tensor_count; i++) {
         eden_entry *entry = &o->tensors[i];
-        const eden_group *group = &o->groups[entry->group];
-        for (size_t s = 0; s < EDEN_MAX_SLOTS; s++) {
-            const uint64_t length = eden_slot_length(group->rule, s, group->struc, entry);
-            if (entry->state[s] && entry->length[s] == length) continue;
-            free(entry->state[s]);
-            entry->state[s] = length ? fresh[next++] : NULL;
-            entry->length[s] = length;
-        }
+        const eden_array *lost = &entry->array[EDEN_ARRAY_LOST];
+        if (lost->data) memset(lost->data, 0, (size_t)eden_array_bytes(lost));
+        if (entry->array[EDEN_ARRAY_MASTER].data)
+            fill_master(o, entry, entry->array[EDEN_ARRAY_MASTER].data);
     }
+}
+
+void eden_settle_state(eden_optimizer *o, const eden_array *fresh)
+{
+    for (size_t i = 0; i < o->tensor_count; i++)
+        for (size_t k = 0; k < EDEN_ARRAYS; k++) {
+            eden_array *array = &o->tensors[i].array[k];
+            const eden_array want = wanted(o, i, k);
+            if (want.count && settled(array, &want)) continue;
+            free(array->data);
+            *array = want;
+            if (!want.count) continue;
+            *array = *fresh++;
+            if (k == EDEN_ARRAY_MASTER) fill_master(o, &o->tensors[i], array->data);
+        }
+}
+
+/* ---- storage that rules cannot have ------------------------------------------------------ */
+
+static int has_pass(const eden_rule *rule, const double *hypers, eden_extent extent, uint32_t program)
+{
+    const uint32_t on = rule->passes_on(hypers, extent);
+    for (size_t p = 0; p < rule->pass_count; p++)
+        if ((on >> p & 1) && rule->passes[p].program == program) return 1;
+    return 0;
+}
+
+/* Scales are for 256 elements in a row of memory, which panels of whole rows cut. */
+static int is_factored(const eden_rule *rule, const double *hypers, eden_extent extent)
+{
+    const uint32_t on = rule->slots_on(hypers, extent);
+    for (size_t s = 0; s < rule->slot_count; s++)
+        if ((on >> s & 1) && (rule->slots[s].shape == EDEN_ROW || rule->slots[s].shape == EDEN_COL))
+            return 1;
+    return 0;
+}
+
+eden_status eden_check_storage(const eden_optimizer *o, eden_error *error)
+{
+    for (size_t i = 0; i < o->tensor_count; i++) {
+        const eden_entry *entry = &o->tensors[i];
+        const eden_group *group = &o->groups[entry->group];
+        const eden_tensor *t = &entry->tensor;
+        if (t->flags & EDEN_FROZEN) continue;
+        if (t->state_dtype == EDEN_Q8 && is_factored(group->rule, group->struc, entry->extent))
+            return eden_fail(error, EDEN_E_DTYPE, "tensor '%s': %s factors this matrix, and then state "
+                             "cannot be EDEN_Q8; use EDEN_BF16", entry->name, group->rule->name);
+        if (t->dtype != EDEN_F32 && t->rounding != EDEN_MASTER && t->rounding != EDEN_SPLIT &&
+            has_pass(group->rule, group->struc, entry->extent, EDEN_BEFORE))
+            return eden_fail(error, EDEN_E_DTYPE, "tensor '%s': lookahead = 1 goes there and back, which "
+                             "wants EDEN_F32, EDEN_MASTER or EDEN_SPLIT", entry->name);
+    }
+    return EDEN_OK;
 }
 
 /* ---- memory that must not overlap -------------------------------------------------------- */
@@ -67,23 +134,26 @@ static int by_begin(const void *a, const void *b)
 }
 
 static size_t add_span(span *spans, size_t n, const eden_entry *entry, size_t i, const void *at,
-                       int is_data)
+                       uint32_t dtype, int is_data)
 {
     if (!at || !entry->extent.count) return n;
     const uintptr_t begin = (uintptr_t)at;
-    spans[n] = (span){ begin, begin + (size_t)entry->extent.count * sizeof(float), i, is_data };
+    const uint64_t bytes = eden_codec_bytes(eden_codec_of(dtype, 0), entry->extent.count);
+    spans[n] = (span){ begin, begin + (uintptr_t)bytes, i, is_data };
     return n + 1;
 }
 
 /* Weights may overlap nothing; gradients, which are only read, may share. */
 eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error)
 {
-    span *spans = eden_alloc((uint64_t)o->tensor_count * 2, sizeof *spans);
+    span *spans = eden_alloc((uint64_t)o->tensor_count * 3, sizeof *spans);
     if (!spans) return eden_fail(error, EDEN_E_MEMORY, "no memory to check the tensors");
     size_t n = 0;
     for (size_t i = 0; i < o->tensor_count; i++) {
-        n = add_span(spans, n, &o->tensors[i], i, o->tensors[i].tensor.data, 1);
-        n = add_span(spans, n, &o->tensors[i], i, o->tensors[i].tensor.grad, 0);
+        const eden_tensor *t = &o->tensors[i].tensor;
+        n = add_span(spans, n, &o->tensors[i], i, t->data, t->dtype, 1);
+        n = add_span(spans, n, &o->tensors[i], i, t->copy, t->copy_dtype, 1);
+        n = add_span(spans, n, &o->tensors[i], i, t->grad, t->grad_dtype, 0);
     }
     qsort(spans, n, sizeof *spans, by_begin);
     const span *any = NULL, *data = NULL; /* those that reach furthest so far */

@@ -42,6 +42,8 @@ static eden_status check_config(const eden_config *c, eden_error *error)
         return eden_fail(error, EDEN_E_VALUE, "config.pool has no effect without config.run");
     if (c->maximize > 1)
         return eden_fail(error, EDEN_E_VALUE, "config.maximize = %u is neither 0 nor 1", c->maximize);
+    if (c->zero_grad > 1)
+        return eden_fail(error, EDEN_E_VALUE, "config.zero_grad = %u is neither 0 nor 1", c->zero_grad);
     const struct { const char *name; double value; } clips[] = {
         { "clip_value", c->clip_value }, { "clip_norm", c->clip_norm },
     };
@@ -90,7 +92,7 @@ void eden_optimizer_destroy(eden_optimizer *o)
     eden_threads_destroy(o->threads);
     for (size_t i = 0; i < o->group_count; i++) eden_free_group(&o->groups[i]);
     for (size_t i = 0; i < o->tensor_count; i++) {
-        for (size_t s = 0; s < EDEN_MAX_SLOTS; s++) free(o->tensors[i].state[s]);
+        for (size_t k = 0; k < EDEN_ARRAYS; k++) free(o->tensors[i].array[k].data);
         free(o->tensors[i].name);
     }
     for (size_t i = 0; i < o->note_count; i++) {

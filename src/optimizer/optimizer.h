@@ -4,7 +4,7 @@
 
 #include <eden/eden.h>
 
-#include "engine/rule.h"
+#include "engine/stage.h"
 #include "optimizer/schedule.h"
 #include "optimizer/threads.h"
 
@@ -31,14 +31,29 @@ typedef struct {
     double now[EDEN_MAX_HYPERS];    /* after schedules, for the step being taken */
 } eden_group;
 
+/* What is kept for a tensor, by number: the slots of its rule, then what the way
+ * its weights are stored asks for. */
+enum {
+    EDEN_ARRAY_MASTER = EDEN_MAX_SLOTS, /* float32 weights                     */
+    EDEN_ARRAY_LOST,                    /* what rounding took from each weight */
+    EDEN_ARRAYS
+};
+
+/* All zero: there is none. An 8-bit array's scales follow it in its memory. */
+typedef struct {
+    void *data;
+    uint64_t count;
+    uint32_t codec;
+} eden_array;
+
 typedef struct {
     char *name;
     eden_tensor tensor;
     eden_extent extent;
     size_t group;               /* index                                      */
     uint64_t steps;             /* taken by this tensor                       */
-    float *state[EDEN_MAX_SLOTS]; /* by slot; NULL where the slot is absent    */
-    uint64_t length[EDEN_MAX_SLOTS]; /* values in each                         */
+    uint64_t hash;              /* of the name                                */
+    eden_array array[EDEN_ARRAYS];
     int ahead;                  /* at its look-ahead point                    */
 } eden_entry;
 
@@ -83,12 +98,41 @@ eden_status eden_schedule_all(eden_optimizer *o, uint64_t s, eden_error *error);
 
 /* ---- tensors.c ----------------------------------------------------------------- */
 
+/* Refuse gradients that may not be written, naming the call. */
+eden_status eden_check_writable(const eden_optimizer *o, const char *call, eden_error *error);
+
 /* Index of a tensor, or SIZE_MAX. */
 size_t eden_find_tensor(const eden_optimizer *o, const char *name);
 
-/* How many values a state slot of a tensor holds under `hypers`; 0 if frozen. */
-uint64_t eden_slot_length(const eden_rule *rule, size_t slot, const double *hypers,
-                           const eden_entry *entry);
+/* ---- arrays.c ------------------------------------------------------------------ */
+
+/* What array i of a tensor is to be under a rule's settings, without its memory. */
+eden_array eden_array_wanted(const eden_rule *rule, const double *hypers, const eden_entry *entry,
+                             size_t i);
+
+/* Its name in a checkpoint; NULL where the rule has no such array. */
+const char *eden_array_name(const eden_rule *rule, size_t i);
+
+/* Its shape: the tensor's if it has a value for each weight, else [count]. */
+int eden_array_is_full(const eden_rule *rule, size_t i);
+
+uint64_t eden_array_bytes(const eden_array *array);       /* all of its memory */
+uint64_t eden_array_scales(const eden_array *array);      /* how many; 0 if not 8-bit */
+float *eden_array_scale(const eden_array *array);
+
+uint64_t eden_weights_bytes(const eden_entry *entry); /* of the tensor itself   */
+
+/* Somebody else wrote the weights: what is kept beside them begins again. */
+void eden_weights_changed(eden_optimizer *o);
+
+/* Zeroed memory for an array; 0 if it cannot be had. */
+int eden_array_allocate(eden_array *array);
+
+/* The codec of a dtype; for 8-bit of a slot that is `square` or not. */
+uint32_t eden_codec_of(uint32_t dtype, int square);
+
+/* How the arrays of a tensor are stored, for the engine. */
+void eden_storage_of(const eden_optimizer *o, const eden_entry *entry, eden_storage *storage);
 
 /* ---- plan.c ---------------------------------------------------------------------- */
 
@@ -108,6 +152,9 @@ typedef struct {
     uint32_t top;
 } eden_gradients;
 eden_gradients eden_scan_gradients(eden_optimizer *o, const eden_grad_scale *scale, int want_norm);
+
+/* The first element whose |bits| are above `above`, and its value; or the count. */
+size_t eden_find_gradient(const eden_optimizer *o, const eden_entry *entry, uint32_t above, float *value);
 
 /* Is a BEFORE program part of the plan? */
 int eden_has_lookahead(const eden_optimizer *o);

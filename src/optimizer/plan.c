@@ -101,14 +101,30 @@ failed:
     return NULL;
 }
 
+/* What of a tensor stays where it is until the next plan. */
+static void settle_plan(const eden_optimizer *o, eden_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        eden_item *item = &plan->items[i];
+        const eden_entry *entry = &o->tensors[item->entry];
+        const eden_array *master = &entry->array[EDEN_ARRAY_MASTER];
+        item->job.base[0] = master->data ? master->data : entry->tensor.data;
+        for (size_t s = 2; s < item->job.rule->slot_count; s++)
+            if (entry->array[s].data) item->job.base[s] = entry->array[s].data;
+        eden_storage_of(o, entry, &item->storage);
+        eden_job_store(&item->job, &item->storage);
+    }
+}
+
 eden_status eden_refresh(eden_optimizer *o, eden_error *error)
 {
     if (!o->stale) return EDEN_OK;
     eden_status status = eden_resolve(o, error);
+    if (!status) status = eden_check_storage(o, error);
     if (!status) status = eden_check_overlaps(o, error);
     if (status) return status;
 
-    float **fresh = NULL;
+    eden_array *fresh = NULL;
     size_t count = 0;
     eden_plan *plan = make_plan(o);
     if (!plan || !eden_allocate_state(o, &fresh, &count)) {
@@ -117,6 +133,7 @@ eden_status eden_refresh(eden_optimizer *o, eden_error *error)
     }
     eden_settle_state(o, fresh);
     free(fresh);
+    settle_plan(o, plan);
     eden_free_plan(o->plan);
     o->plan = plan;
     o->stale = 0;

@@ -9,6 +9,7 @@
 /* One tensor that is updated. */
 typedef struct {
     eden_job job;
+    eden_storage storage;
     size_t entry;      /* which tensor                                         */
     size_t pass;       /* the pass being run, or SIZE_MAX                      */
     int active;        /* takes part in the program being run                  */
@@ -28,8 +29,11 @@ struct eden_plan {
 
 /* Arrays that do not exist yet and should, in the order that eden_settle_state()
  * puts them in place. 0 without memory: then none is left. */
-int eden_allocate_state(const eden_optimizer *o, float ***fresh, size_t *count);
-void eden_settle_state(eden_optimizer *o, float **fresh);
+int eden_allocate_state(const eden_optimizer *o, eden_array **fresh, size_t *count);
+void eden_settle_state(eden_optimizer *o, const eden_array *fresh);
+
+/* Refuse ways to store a tensor that its rule cannot have. */
+eden_status eden_check_storage(const eden_optimizer *o, eden_error *error);
 
 /* Weights may overlap nothing; gradients, which are only read, may share. */
 eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error);

@@ -122,11 +122,9 @@ static void attach(eden_optimizer *o, size_t i, const eden_grad_scale *scale)
 {
     eden_item *item = &o->plan->items[i];
     const eden_entry *entry = &o->tensors[item->entry];
-    item->job.base[0] = entry->tensor.data;
     item->job.base[1] = entry->tensor.grad;
     item->job.grad = *scale;
-    for (size_t s = 2; s < item->job.rule->slot_count; s++)
-        if (entry->state[s]) item->job.base[s] = entry->state[s];
+    item->storage.key = o->config.seed ^ entry->hash * 0x9e3779b97f4a7c15u ^ (entry->steps + 1);
     prepare(o, i);
 }
 
@@ -151,15 +149,51 @@ void eden_run_program(eden_optimizer *o, eden_program program, int (*wants)(cons
 
 /* ---- scanning ------------------------------------------------------------------------------------ */
 
+/* Elements [at, at + n) of a gradient as floats: in place, or decoded into `room`. */
+static const real *gradient_block(const eden_optimizer *o, const eden_entry *entry, size_t at, size_t n,
+                                  real *room)
+{
+    const uint32_t codec = eden_codec_of(entry->tensor.grad_dtype, 0);
+    const char *stored = (const char *)entry->tensor.grad + eden_codec_bytes(codec, at);
+    if (codec == EDEN_CODEC_F32) return (const real *)(const void *)stored;
+    eden_codecs[o->isa][codec].load(stored, NULL, room, n);
+    return room;
+}
+
+static size_t at_most(size_t a, size_t b) { return a < b ? a : b; }
+
 static void scan_piece(const eden_item *item, size_t piece, void *job)
 {
     const eden_round *round = job;
-    const eden_plan *plan = round->o->plan;
-    const eden_entry *entry = &round->o->tensors[item->entry];
-    const size_t at = piece * EDEN_CHUNK, left = (size_t)entry->extent.count - at;
-    eden_scans[round->o->isa]((const float *)entry->tensor.grad + at, left < EDEN_CHUNK ? left : EDEN_CHUNK,
-                              round->scale, round->want_norm,
-                              &plan->scans[plan->first[item - plan->items] + piece]);
+    const eden_optimizer *o = round->o;
+    const eden_entry *entry = &o->tensors[item->entry];
+    const size_t begin = piece * EDEN_CHUNK;
+    const size_t end = begin + at_most(EDEN_CHUNK, (size_t)entry->extent.count - begin);
+    const size_t stride = entry->tensor.grad_dtype == EDEN_F32 ? EDEN_CHUNK : EDEN_BLOCK;
+    eden_scan *all = &o->plan->scans[o->plan->first[item - o->plan->items] + piece], one;
+    _Alignas(64) real room[EDEN_BLOCK];
+    *all = (eden_scan){ 0, 0 };
+    for (size_t at = begin; at < end; at += stride) {
+        const size_t n = at_most(stride, end - at);
+        eden_scans[o->isa](gradient_block(o, entry, at, n, room), n, round->scale, round->want_norm, &one);
+        all->norm2 += one.norm2;
+        all->top = one.top > all->top ? one.top : all->top;
+    }
+}
+
+size_t eden_find_gradient(const eden_optimizer *o, const eden_entry *entry, uint32_t above, float *value)
+{
+    const size_t count = (size_t)entry->extent.count;
+    real room[EDEN_BLOCK];
+    for (size_t at = 0; at < count; at += EDEN_BLOCK) {
+        const size_t n = at_most(EDEN_BLOCK, count - at);
+        const real *g = gradient_block(o, entry, at, n, room);
+        const size_t i = eden_scan_find(g, n, above);
+        if (i == n) continue;
+        *value = g[i];
+        return at + i;
+    }
+    return count;
 }
 
 eden_gradients eden_scan_gradients(eden_optimizer *o, const eden_grad_scale *scale, int want_norm)

@@ -72,28 +72,68 @@ static eden_status extent_of(const char *name, const eden_tensor *t, eden_extent
     return EDEN_OK;
 }
 
+/* Which numbers may be what, and which ways to keep weights go together. */
+static eden_status check_storage(const char *name, const eden_tensor *t, eden_error *error)
+{
+    const struct { const char *what; uint32_t dtype, least, most; } dtypes[] = {
+        { "dtype", t->dtype, EDEN_F32, EDEN_F16 },
+        { "grad_dtype", t->grad_dtype, EDEN_F32, EDEN_F16 },
+        { "state_dtype", t->state_dtype, EDEN_F32, EDEN_Q8 },
+        { "copy_dtype", t->copy_dtype, t->copy ? EDEN_BF16 : 0, t->copy ? EDEN_F16 : 0 },
+    };
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
+        if (dtypes[i].dtype < dtypes[i].least || dtypes[i].dtype > dtypes[i].most)
+            return eden_fail(error, EDEN_E_DTYPE, "tensor '%s': %s = %u is not supported; use %s", name,
+                             dtypes[i].what, dtypes[i].dtype,
+                             i == 2   ? "EDEN_F32, EDEN_BF16, EDEN_F16 or EDEN_Q8"
+                             : i < 2  ? "EDEN_F32, EDEN_BF16 or EDEN_F16"
+                             : t->copy ? "EDEN_BF16 or EDEN_F16"
+                                       : "0 without a copy");
+    if (t->device != EDEN_HOST)
+        return eden_fail(error, EDEN_E_DTYPE, "tensor '%s': device %u is not supported; use EDEN_HOST",
+                         name, t->device);
+    if (t->rounding > EDEN_KAHAN)
+        return eden_fail(error, EDEN_E_VALUE, "tensor '%s': rounding = %u is none of eden_rounding", name,
+                         t->rounding);
+    if (t->rounding != EDEN_NEAREST && t->dtype == EDEN_F32)
+        return eden_fail(error, EDEN_E_VALUE, "tensor '%s': float32 weights lose nothing; rounding has to "
+                         "be EDEN_NEAREST", name);
+    if (t->rounding == EDEN_SPLIT && t->dtype != EDEN_BF16)
+        return eden_fail(error, EDEN_E_VALUE, "tensor '%s': EDEN_SPLIT is for EDEN_BF16; use EDEN_MASTER",
+                         name);
+    if (t->rounding == EDEN_MASTER && t->copy)
+        return eden_fail(error, EDEN_E_VALUE, "tensor '%s': EDEN_MASTER writes the weights themselves; it "
+                         "takes no copy", name);
+    return EDEN_OK;
+}
+
+static eden_status check_aligned(const char *name, const char *what, const void *at, uint32_t dtype,
+                                 eden_error *error)
+{
+    const size_t size = dtype == EDEN_F32 ? sizeof(float) : sizeof(uint16_t);
+    if ((uintptr_t)at % size == 0) return EDEN_OK;
+    return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%s': %s must be aligned to %zu bytes", name, what,
+                     size);
+}
+
 static eden_status check_tensor(const char *name, const eden_tensor *t, eden_extent *x,
                                 eden_error *error)
 {
     if (t->size < sizeof *t)
         return eden_fail(error, EDEN_E_ARGUMENT,
                          "tensor '%s': size = %zu is too small; start from EDEN_TENSOR_INIT", name, t->size);
-    if (t->dtype != EDEN_F32)
-        return eden_fail(error, EDEN_E_DTYPE, "tensor '%s': dtype %u is not supported; use EDEN_F32",
-                         name, t->dtype);
-    if (t->device != EDEN_HOST)
-        return eden_fail(error, EDEN_E_DTYPE, "tensor '%s': device %u is not supported; use EDEN_HOST",
-                         name, t->device);
+    eden_status status = check_storage(name, t, error);
+    if (status) return status;
     if (t->flags & ~(uint32_t)(EDEN_GRAD_WRITABLE | EDEN_FROZEN) || t->reserved)
         return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%s': unknown flags or reserved bits", name);
-    const eden_status status = extent_of(name, t, x, error);
+    status = extent_of(name, t, x, error);
     if (status) return status;
     if (!t->data && x->count)
         return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%s': data is NULL", name);
-    if ((uintptr_t)t->data % sizeof(float) || (uintptr_t)t->grad % sizeof(float))
-        return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%s': data and grad must be aligned to %zu bytes",
-                         name, sizeof(float));
-    return EDEN_OK;
+    status = check_aligned(name, "data", t->data, t->dtype, error);
+    if (!status) status = check_aligned(name, "grad", t->grad, t->grad_dtype, error);
+    if (!status) status = check_aligned(name, "copy", t->copy, t->copy_dtype, error);
+    return status;
 }
 
 eden_status eden_add_tensor(eden_optimizer *o, const char *name, const eden_tensor *tensor,
@@ -116,6 +156,7 @@ eden_status eden_add_tensor(eden_optimizer *o, const char *name, const eden_tens
     if (status) return status;
 
     entry.tensor = *tensor;
+    entry.hash = hash_name(name);
     entry.name = eden_copy_text(name);
     eden_entry *tensors = realloc(o->tensors, (o->tensor_count + 1) * sizeof *tensors);
     if (tensors) o->tensors = tensors;
@@ -145,12 +186,19 @@ static eden_status find_entry(const eden_optimizer *o, const char *name, eden_en
 eden_status eden_set_grad(eden_optimizer *o, const char *name, void *grad, eden_error *error)
 {
     eden_entry *entry = NULL;
-    const eden_status status = find_entry(o, name, &entry, error);
+    eden_status status = find_entry(o, name, &entry, error);
     if (status) return status;
-    if ((uintptr_t)grad % sizeof(float))
-        return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%s': grad must be aligned to %zu bytes", name,
-                         sizeof(float));
-    entry->tensor.grad = grad;
+    status = check_aligned(name, "grad", grad, entry->tensor.grad_dtype, error);
+    if (!status) entry->tensor.grad = grad;
+    return status;
+}
+
+eden_status eden_check_writable(const eden_optimizer *o, const char *call, eden_error *error)
+{
+    for (size_t i = 0; i < o->tensor_count; i++)
+        if (o->tensors[i].tensor.grad && !(o->tensors[i].tensor.flags & EDEN_GRAD_WRITABLE))
+            return eden_fail(error, EDEN_E_ARGUMENT, "%s: the gradient of '%s' is read-only; add it with "
+                             "EDEN_GRAD_WRITABLE or zero it yourself", call, o->tensors[i].name);
     return EDEN_OK;
 }
 
@@ -158,13 +206,13 @@ eden_status eden_zero_grad(eden_optimizer *o, eden_error *error)
 {
     if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "eden_zero_grad: optimizer is NULL");
     if (o->pending) return EDEN_OK;
-    for (size_t i = 0; i < o->tensor_count; i++)
-        if (o->tensors[i].tensor.grad && !(o->tensors[i].tensor.flags & EDEN_GRAD_WRITABLE))
-            return eden_fail(error, EDEN_E_ARGUMENT, "eden_zero_grad: the gradient of '%s' is read-only; "
-                             "add it with EDEN_GRAD_WRITABLE or zero it yourself", o->tensors[i].name);
-    for (size_t i = 0; i < o->tensor_count; i++)
-        if (o->tensors[i].tensor.grad)
-            memset(o->tensors[i].tensor.grad, 0, (size_t)o->tensors[i].extent.count * sizeof(float));
+    const eden_status status = eden_check_writable(o, "eden_zero_grad", error);
+    if (status) return status;
+    for (size_t i = 0; i < o->tensor_count; i++) {
+        const eden_tensor *t = &o->tensors[i].tensor;
+        const uint64_t count = o->tensors[i].extent.count;
+        if (t->grad) memset(t->grad, 0, (size_t)eden_codec_bytes(eden_codec_of(t->grad_dtype, 0), count));
+    }
     return EDEN_OK;
 }
 
@@ -188,21 +236,27 @@ eden_status eden_tensor_steps(const eden_optimizer *o, const char *tensor, uint6
     return EDEN_OK;
 }
 
-uint64_t eden_slot_length(const eden_rule *rule, size_t slot, const double *hypers,
-                          const eden_entry *entry)
-{
-    if (slot >= rule->slot_count || rule->slots[slot].kind != EDEN_STATE ||
-        (entry->tensor.flags & EDEN_FROZEN))
-        return 0;
-    return eden_rule_slot_length(rule, slot, hypers, entry->extent);
-}
-
 uint64_t eden_state_bytes(const eden_optimizer *o)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; o && i < o->tensor_count; i++)
-        for (size_t s = 0; s < EDEN_MAX_SLOTS; s++) bytes += o->tensors[i].length[s] * sizeof(float);
+        for (size_t k = 0; k < EDEN_ARRAYS; k++)
+            if (o->tensors[i].array[k].data) bytes += eden_array_bytes(&o->tensors[i].array[k]);
     return bytes;
+}
+
+/* Decode an array into floats. */
+static void read_array(const eden_optimizer *o, const eden_array *array, float *values)
+{
+    const eden_codec *codec = &eden_codecs[o->isa][array->codec];
+    const float *scale = eden_array_scale(array);
+    eden_float_env saved;
+    eden_float_enter(&saved);
+    for (uint64_t i = 0; i < array->count; i += EDEN_BLOCK)
+        codec->load((const char *)array->data + eden_codec_bytes(array->codec, i),
+                    scale ? scale + i / EDEN_BLOCK : NULL, values + i,
+                    (size_t)(array->count - i < EDEN_BLOCK ? array->count - i : EDEN_BLOCK));
+    eden_float_leave(&saved);
 }
 
 eden_status eden_get_state(eden_optimizer *o, const char *tensor, const char *slot, float *values,
@@ -216,15 +270,19 @@ eden_status eden_get_state(eden_optimizer *o, const char *tensor, const char *sl
     if (status) return status;
 
     const eden_rule *rule = o->groups[entry->group].rule;
-    size_t s = 0;
-    while (s < rule->slot_count && strcmp(rule->slots[s].name, slot) != 0) s++;
-    if (s == rule->slot_count || rule->slots[s].kind != EDEN_STATE)
+    size_t k = 2;
+    for (; k < EDEN_ARRAYS; k++) {
+        const char *name = eden_array_name(rule, k);
+        const int kept = k >= EDEN_MAX_SLOTS || (name && rule->slots[k].kind == EDEN_STATE);
+        if (kept && strcmp(name, slot) == 0) break;
+    }
+    if (k == EDEN_ARRAYS)
         return eden_fail(error, EDEN_E_NAME, "%s has no state called '%.60s'", rule->name, slot);
-    const uint64_t length = entry->state[s] ? entry->length[s] : 0;
-    if (values && room < length)
+    const eden_array *array = &entry->array[k];
+    if (values && room < array->count)
         return eden_fail(error, EDEN_E_ARGUMENT, "eden_get_state: '%s' of '%s' has %llu values, room is for "
-                         "%llu", slot, tensor, (unsigned long long)length, (unsigned long long)room);
-    *count = length;
-    if (values && length) memcpy(values, entry->state[s], (size_t)length * sizeof(float));
+                         "%llu", slot, tensor, (unsigned long long)array->count, (unsigned long long)room);
+    *count = array->count;
+    if (values) read_array(o, array, values);
     return EDEN_OK;
 }

@@ -1,5 +1,6 @@
 /* update.c - what a training loop calls. */
 #include <math.h>
+#include <string.h>
 
 #include "optimizer/plan.h"
 #include "optimizer/text.h"
@@ -44,11 +45,10 @@ static eden_status bad_gradient(const eden_optimizer *o, float limit, eden_error
         const eden_entry *entry = &o->tensors[o->plan->items[i].entry];
         const size_t n = (size_t)entry->extent.count;
         if (!entry->tensor.grad) continue;
-        const float *grad = entry->tensor.grad;
-        const size_t at = eden_scan_find(grad, n, bits_of(limit));
+        float g = 0;
+        const size_t at = eden_find_gradient(o, entry, bits_of(limit), &g);
         if (at == n) continue;
         char number[EDEN_NUMBER_ROOM];
-        const float g = grad[at];
         const int finite = g - g == 0;
         return eden_fail(error, EDEN_E_GRADIENT, "step %llu refused: the gradient of '%s' is %s at element "
                          "%zu%s; nothing has changed", (unsigned long long)o->steps + 1, entry->name,
@@ -102,6 +102,7 @@ static eden_status make_ready(eden_optimizer *o, eden_error *error)
 {
     eden_status status = eden_refresh(o, error);
     if (!status) status = check_counts(o, error);
+    if (!status && o->config.zero_grad) status = eden_check_writable(o, "eden_step", error);
     if (!status) status = eden_schedule_all(o, o->steps + 1, error);
     if (!status && eden_has_lookahead(o) && !o->looking_ahead)
         status = eden_fail(error, EDEN_E_ORDER, "lookahead = 1 wants eden_lookahead_begin() before each "
@@ -129,6 +130,17 @@ static void go_back(eden_optimizer *o)
     leave_lookahead(o);
 }
 
+/* Gradients that no rule has looked at. */
+static void zero_frozen(eden_optimizer *o)
+{
+    for (size_t i = 0; i < o->tensor_count; i++) {
+        const eden_tensor *t = &o->tensors[i].tensor;
+        const uint32_t codec = eden_codec_of(t->grad_dtype, 0);
+        if (t->grad && t->flags & EDEN_FROZEN)
+            memset(t->grad, 0, (size_t)eden_codec_bytes(codec, o->tensors[i].extent.count));
+    }
+}
+
 static eden_status step(eden_optimizer *o, eden_error *error)
 {
     int skip;
@@ -148,11 +160,12 @@ static eden_status step(eden_optimizer *o, eden_error *error)
     if (skip) {
         o->skipped++;
         if (o->looking_ahead) go_back(o);
-        return EDEN_OK;
+        return o->config.zero_grad ? eden_zero_grad(o, error) : EDEN_OK;
     }
     settle_lookahead(o);
     eden_run_program(o, EDEN_STEP, has_grad, &scale);
     leave_lookahead(o);
+    if (o->config.zero_grad) zero_frozen(o);
     o->steps++;
     for (size_t i = 0; i < o->tensor_count; i++)
         if (o->tensors[i].tensor.grad && !(o->tensors[i].tensor.flags & EDEN_FROZEN)) o->tensors[i].steps++;

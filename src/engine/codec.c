@@ -1,0 +1,263 @@
+/* codec.c - see codec.h; compiled once for each instruction set. */
+#include "engine/codec.h"
+
+#include "engine/number.h"
+
+/* An 8-bit code is the top of a float's bits: `bias` is what its exponent lacks,
+ * and below exponent 1 the quantum is fixed. */
+EDEN_INLINE real from_small(uint32_t code, uint32_t bias, real quantum)
+{
+    return real_of(pick(code < 16, bits_of((real)(int32_t)code * quantum), (code + (bias << 4)) << 19));
+}
+
+EDEN_INLINE uint32_t to_small(uint32_t magnitude, uint32_t bias, real quantum, uint32_t top)
+{
+    const real magic = quantum * 0x1p23f; /* whose unit in the last place is the quantum */
+    const uint32_t small = bits_of(real_of(magnitude) + magic) - bits_of(magic);
+    const uint32_t code =
+        pick(magnitude < ((bias + 1) << 23), small, shift_nearest(magnitude, 19) - (bias << 4));
+    return pick(code > top, top, code);
+}
+
+#define SIGNED_BIAS 120u
+#define SIGNED_QUANTUM 0x1p-10f
+#define SQUARE_BIAS 112u
+#define SQUARE_QUANTUM 0x1p-18f
+
+/* ---- blocks ----------------------------------------------------------------------- */
+
+static void load_f32(const void *from, const float *scale, real *to, size_t n)
+{
+    const real *x = from;
+    (void)scale;
+    for (size_t i = 0; i < n; i++) to[i] = x[i];
+}
+
+static void store_f32(const real *from, void *to, float *scale, size_t n)
+{
+    real *x = to;
+    (void)scale;
+    for (size_t i = 0; i < n; i++) x[i] = from[i];
+}
+
+static void load_bf16(const void *from, const float *scale, real *restrict to, size_t n)
+{
+    const uint16_t *restrict x = from;
+    (void)scale;
+    for (size_t i = 0; i < n; i++) to[i] = from_bf16(x[i]);
+}
+
+static void store_bf16(const real *restrict from, void *to, float *scale, size_t n)
+{
+    uint16_t *restrict x = to;
+    (void)scale;
+    for (size_t i = 0; i < n; i++)
+        x[i] = (uint16_t)(to_bf16(from[i]) | pick(from[i] != from[i], 0x40u, 0));
+}
+
+static void load_f16(const void *from, const float *scale, real *restrict to, size_t n)
+{
+    const uint16_t *restrict x = from;
+    (void)scale;
+    for (size_t i = 0; i < n; i++) to[i] = from_f16(x[i]);
+}
+
+static void store_f16(const real *restrict from, void *to, float *scale, size_t n)
+{
+    uint16_t *restrict x = to;
+    (void)scale;
+    for (size_t i = 0; i < n; i++) x[i] = to_f16(from[i]);
+}
+
+static void load_signed(const void *from, const float *scale, real *restrict to, size_t n)
+{
+    const uint8_t *restrict x = from;
+    const real s = *scale;
+    for (size_t i = 0; i < n; i++) {
+        const real magnitude = from_small(x[i] & 0x7fu, SIGNED_BIAS, SIGNED_QUANTUM) * s;
+        to[i] = real_of(bits_of(magnitude) | (uint32_t)(x[i] & 0x80u) << 24);
+    }
+}
+
+static void load_square(const void *from, const float *scale, real *restrict to, size_t n)
+{
+    const uint8_t *restrict x = from;
+    const real s = *scale;
+    for (size_t i = 0; i < n; i++) to[i] = from_small(x[i], SQUARE_BIAS, SQUARE_QUANTUM) * s;
+}
+
+/* The scale of a block, and what its values are multiplied by. A block with a NaN
+ * or an infinity has such a scale, so that nothing bad is hidden. */
+EDEN_INLINE real scale_block(const real *from, float *scale, size_t n)
+{
+    int32_t top = 0x00800000; /* the least normal number: its reciprocal is finite */
+    for (size_t i = 0; i < n; i++) {
+        const int32_t a = (int32_t)(bits_of(from[i]) & 0x7fffffffu);
+        top = a > top ? a : top;
+    }
+    const real s = real_of((uint32_t)top) * (real)(16.0 / 31);
+    *scale = s > 0x1p-126f ? s : 0x1p-126f;
+    return 1 / *scale;
+}
+
+static void store_signed(const real *restrict from, void *to, float *scale, size_t n)
+{
+    uint8_t *restrict x = to;
+    const real factor = scale_block(from, scale, n);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t u = bits_of(from[i] * factor);
+        x[i] = (uint8_t)(to_small(u & 0x7fffffffu, SIGNED_BIAS, SIGNED_QUANTUM, 127) |
+                         (u >> 24 & 0x80u));
+    }
+}
+
+/* What is above 0 never becomes 0: a root in a divisor would be. */
+static void store_square(const real *restrict from, void *to, float *scale, size_t n)
+{
+    uint8_t *restrict x = to;
+    const real factor = scale_block(from, scale, n);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t u = bits_of(from[i] * factor) & 0x7fffffffu;
+        const uint32_t code = to_small(u, SQUARE_BIAS, SQUARE_QUANTUM, 255);
+        x[i] = (uint8_t)pick(code == 0 && from[i] > 0, 1, code);
+    }
+}
+
+/* ---- weights ----------------------------------------------------------------------- */
+
+static void load_split(const uint16_t *restrict high, const uint16_t *restrict low,
+                       real *restrict to, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t carry = (uint32_t)(low[i] & 0x8000u) << 1;
+        to[i] = real_of(((uint32_t)high[i] << 16) + low[i] - carry);
+    }
+}
+
+/* The lost bits count from -2^15 to 2^15 - 1, so a tie rounds up. */
+static void store_split(const real *restrict from, uint16_t *restrict high, uint16_t *restrict low,
+                        size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t u = bits_of(from[i]);
+        const int nan = (u & 0x7fffffffu) > 0x7f800000u;
+        high[i] = (uint16_t)pick(nan, u >> 16 | 0x40u, (u + 0x8000u) >> 16);
+        low[i] = (uint16_t)pick(nan, 0, u);
+    }
+}
+
+/* 32 bits that look random, from a key and an index: two rounds of multiply and
+ * fold, which vectors can do. */
+EDEN_INLINE uint32_t noise(uint32_t key, uint32_t i)
+{
+    uint32_t x = i ^ key;
+    x = (x ^ x >> 16) * 0x7feb352du;
+    x = (x ^ x >> 15) * 0x846ca68bu;
+    return x ^ x >> 16;
+}
+
+static uint64_t mixed(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+EDEN_INLINE uint16_t chance_bf16(real f, uint32_t random)
+{
+    const uint32_t u = bits_of(f), a = u & 0x7fffffffu;
+    const uint32_t up = u + (random & 0xffffu);
+    const uint32_t finite = pick((up & 0x7fffffffu) >= 0x7f800000u, u, up); /* never to infinity */
+    return (uint16_t)pick(a > 0x7f800000u, u >> 16 | 0x40u, pick(a == 0x7f800000u, u, finite) >> 16);
+}
+
+/* In units of the quantum, which is fixed below 2^-14, a number is whole plus a
+ * part; the part is the chance to go up. */
+EDEN_INLINE uint16_t chance_f16(real f, uint32_t random)
+{
+    const uint32_t u = bits_of(f), a = u & 0x7fffffffu;
+    const uint32_t up = (a + (random & 0x1fffu)) >> 13;
+    const real units = real_of(pick(a < 0x38800000u, a, 0)) * 0x1p24f;
+    const int32_t whole = (int32_t)units;
+    const uint32_t small =
+        (uint32_t)(whole + ((real)(random & 0xffffu) * 0x1p-16f < units - (real)whole));
+    const uint32_t normal = pick(up - (112u << 10) > 0x7bffu, (a >> 13) - (112u << 10), up - (112u << 10));
+    const uint32_t special = to_f16(real_of(a));
+    return (uint16_t)((u >> 16 & 0x8000u) |
+                      pick(a < 0x38800000u, small, pick(a < 0x477fe000u, normal, special)));
+}
+
+static void store_stochastic(unsigned codec, const real *restrict from, uint16_t *restrict to,
+                             uint64_t key, uint64_t first, size_t n)
+{
+    const uint32_t k = (uint32_t)mixed(key ^ mixed(first >> 32)), at = (uint32_t)first;
+    if (codec == EDEN_CODEC_BF16)
+        for (size_t i = 0; i < n; i++) to[i] = chance_bf16(from[i], noise(k, at + (uint32_t)i));
+    else
+        for (size_t i = 0; i < n; i++) to[i] = chance_f16(from[i], noise(k, at + (uint32_t)i));
+}
+
+#define KAHAN_(load, store)                                          \
+    for (size_t i = 0; i < n; i++) {                                 \
+        const real old = load(to[i]), change = from[i] - old + load(lost[i]); \
+        to[i] = store(old + change);                                 \
+        lost[i] = store(change - (load(to[i]) - old));               \
+    }
+
+static void store_kahan(unsigned codec, const real *restrict from, uint16_t *restrict to,
+                        uint16_t *restrict lost, size_t n)
+{
+    if (codec == EDEN_CODEC_BF16) {
+        KAHAN_(from_bf16, to_bf16)
+    } else {
+        KAHAN_(from_f16, to_f16)
+    }
+}
+
+static void join_average(const real *restrict from, real *restrict average, real gain, size_t n)
+{
+    for (size_t i = 0; i < n; i++) average[i] += gain * (from[i] - average[i]);
+}
+
+/* ---- tables --------------------------------------------------------------------------- */
+
+#define TABLE_(isa) eden_codecs_##isa
+#define TABLE(isa) TABLE_(isa)
+#define WEIGHTS_(isa) eden_weights_codecs_##isa
+#define WEIGHTS(isa) WEIGHTS_(isa)
+
+#define X(isa)                                   \
+    extern const eden_codec TABLE(isa)[];        \
+    extern const eden_weights_codec WEIGHTS(isa);
+EDEN_ISAS(X)
+#undef X
+
+const eden_codec TABLE(EDEN_ISA)[EDEN_CODEC_COUNT] = {
+    [EDEN_CODEC_F32] = { load_f32, store_f32 },
+    [EDEN_CODEC_BF16] = { load_bf16, store_bf16 },
+    [EDEN_CODEC_F16] = { load_f16, store_f16 },
+    [EDEN_CODEC_SIGNED] = { load_signed, store_signed },
+    [EDEN_CODEC_SQUARE] = { load_square, store_square },
+};
+const eden_weights_codec WEIGHTS(EDEN_ISA) = { load_split, store_split, store_stochastic,
+                                               store_kahan, join_average };
+
+#ifdef EDEN_DESCRIBE
+
+const eden_codec *const eden_codecs[EDEN_ISA_COUNT] = {
+#define X(isa) TABLE(isa),
+    EDEN_ISAS(X)
+#undef X
+};
+const eden_weights_codec *const eden_weights_codecs[EDEN_ISA_COUNT] = {
+#define X(isa) &WEIGHTS(isa),
+    EDEN_ISAS(X)
+#undef X
+};
+
+uint64_t eden_codec_bytes(unsigned codec, uint64_t n)
+{
+    return n * (codec == EDEN_CODEC_F32 ? 4 : codec < EDEN_CODEC_SIGNED ? 2 : 1);
+}
+
+#endif
