@@ -85,9 +85,12 @@ typedef struct {
                             environment's EDEN_ISA, else the best              */
     eden_run run;        /* NULL: Eden's own threads, which sleep when idle    */
     void *pool;          /* first argument of `run`                            */
+    double loss_scale;   /* what eden_loss_scale() is at first, a power of two
+                            from 2^-14 to 2^32; 0: off                         */
+    uint32_t loss_scale_window; /* good steps before it doubles; 0 is 2000     */
 } eden_config;
 
-#define EDEN_CONFIG_INIT { sizeof(eden_config), 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0, 0 }
+#define EDEN_CONFIG_INIT { sizeof(eden_config), 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0, 0, 0.0, 0 }
 
 /* An optimizer whose groups use `rule` (a rule's name or a preset's) unless
  * they say otherwise. `config` may be NULL for all defaults. */
@@ -218,8 +221,8 @@ EDEN_API eden_status eden_zero_grad(eden_optimizer *optimizer, eden_error *error
  * and the k-th steps with the gradients divided by k, so that the same loop
  * trains on k micro-batches at a time. Backward has to add to the gradients.
  *
- * In this order: sum / k, clip by value, clip by global norm (each gradient
- * times clip_norm / norm if norm > clip_norm), the rule. */
+ * In this order: sum / (k * eden_loss_scale()), clip by value, clip by global norm
+ * (each gradient times clip_norm / norm if norm > clip_norm), the rule. */
 EDEN_API eden_status eden_step(eden_optimizer *optimizer, eden_error *error);
 
 /* Nesterov's original form wants the gradient at the point the momentum leads
@@ -230,9 +233,22 @@ EDEN_API eden_status eden_lookahead_begin(eden_optimizer *optimizer, eden_error 
 EDEN_API eden_status eden_lookahead_end(eden_optimizer *optimizer, eden_error *error);
 
 EDEN_API uint64_t eden_steps(const eden_optimizer *optimizer);   /* steps taken   */
-EDEN_API uint64_t eden_skipped(const eden_optimizer *optimizer); /* by EDEN_SKIP  */
+EDEN_API uint64_t eden_skipped(const eden_optimizer *optimizer); /* by EDEN_SKIP or
+        because the loss scale was too large                                      */
 EDEN_API double eden_grad_norm(const eden_optimizer *optimizer); /* of the last step
-        that measured it, before clipping by norm; 0 if none did */
+        that measured it, without the loss scale and before clipping by norm; 0 if
+        none did */
+
+/* Gradients of 16 bits lose what is small. With `loss_scale`, multiply the loss by
+ * this before backward; eden_step() divides it out again, exactly. It is 1 without.
+ *
+ * It finds its own size: a gradient that is NaN or infinite has the step skipped,
+ * counted in eden_skipped(), and the scale halved; `loss_scale_window` steps in a row
+ * that were taken double it, up to 2^32. At 2^-14 it is not the scale's fault any
+ * more, and config.nonfinite decides. That also decides, at any scale, of a gradient
+ * too large to square after the division, which no scale mends. The scale changes
+ * only in a call of eden_step() that completes a step, so micro-batches share one. */
+EDEN_API double eden_loss_scale(const eden_optimizer *optimizer);
 
 /* ---- schedules ------------------------------------------------------------- */
 

@@ -7,6 +7,8 @@
  *
  *     eden.steps, eden.skipped, eden.grad_norm
  *     eden.accumulate, ...          the config that decides results
+ *     eden.loss_scale_now, eden.loss_scale_good
+ *                                   the scale and its good steps, if it is on
  *     eden.rule.GROUP               a rule's or a preset's name
  *     eden.own_rule.GROUP           "1"; absent if inherited
  *     eden.settings.GROUP           "lr=0.1, decay=coupled", what was set explicitly
@@ -51,8 +53,9 @@ const char *eden_print_count(uint64_t count, char text[EDEN_NUMBER_ROOM]);
 int eden_read_count(const char *text, uint64_t *count);
 
 /* The i-th field of the config that decides results: its key, or NULL past the
- * end, and its value as text. */
+ * end; the value that need not be in a file, or NULL; its value as text. */
 const char *eden_config_key(size_t i);
+const char *eden_config_absent(size_t i);
 const char *eden_config_text(const eden_config *config, size_t i, char text[EDEN_NUMBER_ROOM]);
 
 /* The name a group's rule was chosen by. */

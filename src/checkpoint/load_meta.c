@@ -148,6 +148,41 @@ static eden_status load_count(const eden_loading *l, const char *key, const char
     return text && eden_read_count(text, count) ? EDEN_OK : damaged(l, key, name, text, error);
 }
 
+static eden_status load_config(eden_loading *l, eden_error *error)
+{
+    for (size_t i = 0; eden_config_key(i); i++) {
+        char number[EDEN_NUMBER_ROOM];
+        const char *key = eden_config_key(i), *text = eden_file_value(l->file, key);
+        const char *here = eden_config_text(&l->next.config, i, number);
+        if (!text) text = eden_config_absent(i);
+        if (!text) return damaged(l, key, "", NULL, error);
+        if (strcmp(text, here) != 0)
+            eden_differ(l, "config.%s is %.30s in the file and %s here", key + strlen("eden."), text,
+                        here);
+    }
+    return EDEN_OK;
+}
+
+/* A file without a scale differs in its config, which is said already. */
+static eden_status load_loss_scale(eden_loading *l, eden_error *error)
+{
+    eden_optimizer *next = &l->next;
+    uint64_t good = 0;
+    if (next->config.loss_scale == 0 || !eden_file_value(l->file, "eden.loss_scale")) return EDEN_OK;
+    const char *scale = eden_file_value(l->file, "eden.loss_scale_now");
+    if (!scale || !eden_read_number(scale, strlen(scale), &next->loss_scale) ||
+        !eden_is_loss_scale(next->loss_scale))
+        return damaged(l, "eden.loss_scale_now", "", scale, error);
+    const eden_status status = load_count(l, "eden.loss_scale_good", "", &good, error);
+    if (!status && good >= next->config.loss_scale_window) {
+        /* With another window it may well be right. */
+        if (l->differences) return EDEN_OK;
+        return damaged(l, "eden.loss_scale_good", "", eden_file_value(l->file, "eden.loss_scale_good"), error);
+    }
+    next->good = (uint32_t)good;
+    return status;
+}
+
 static eden_status load_counts(eden_loading *l, eden_error *error)
 {
     eden_optimizer *next = &l->next;
@@ -160,17 +195,8 @@ static eden_status load_counts(eden_loading *l, eden_error *error)
     else if (norm && strcmp(norm, "infinity") == 0) next->grad_norm = INFINITY;
     else if (!norm || !eden_read_number(norm, strlen(norm), &next->grad_norm) || next->grad_norm < 0)
         return damaged(l, "eden.grad_norm", "", norm, error);
-
-    for (size_t i = 0; eden_config_key(i); i++) {
-        char number[EDEN_NUMBER_ROOM];
-        const char *key = eden_config_key(i), *text = eden_file_value(l->file, key);
-        const char *here = eden_config_text(&next->config, i, number);
-        if (!text) return damaged(l, key, "", NULL, error);
-        if (strcmp(text, here) != 0)
-            eden_differ(l, "config.%s is %.30s in the file and %s here", key + strlen("eden."), text,
-                        here);
-    }
-    return EDEN_OK;
+    status = load_config(l, error);
+    return status ? status : load_loss_scale(l, error);
 }
 
 static eden_status load_tensor(eden_loading *l, eden_entry *entry, eden_error *error)

@@ -57,12 +57,16 @@ int eden_read_count(const char *text, uint64_t *count)
 
 /* ---- the config ------------------------------------------------------------------ */
 
-const char *eden_config_key(size_t i)
-{
-    static const char *const keys[] = { "eden.accumulate", "eden.maximize", "eden.nonfinite",
-                                        "eden.clip_value", "eden.clip_norm" };
-    return i < sizeof keys / sizeof *keys ? keys[i] : NULL;
-}
+/* What is off is left out, so that files do not depend on what else a library can do. */
+static const struct { const char *key, *absent; } fields[] = {
+    { "eden.accumulate", NULL }, { "eden.maximize", NULL }, { "eden.nonfinite", NULL },
+    { "eden.clip_value", NULL }, { "eden.clip_norm", NULL },
+    { "eden.loss_scale", "0" },  { "eden.loss_scale_window", "0" },
+};
+
+const char *eden_config_key(size_t i) { return i < sizeof fields / sizeof *fields ? fields[i].key : NULL; }
+
+const char *eden_config_absent(size_t i) { return fields[i].absent; }
 
 const char *eden_config_text(const eden_config *config, size_t i, char text[EDEN_NUMBER_ROOM])
 {
@@ -72,7 +76,9 @@ const char *eden_config_text(const eden_config *config, size_t i, char text[EDEN
     case 1: return eden_print_count(config->maximize, text);
     case 2: return policies[config->nonfinite];
     case 3: return eden_print_number(config->clip_value + 0.0, text); /* not -0 */
-    default: return eden_print_number(config->clip_norm + 0.0, text);
+    case 4: return eden_print_number(config->clip_norm + 0.0, text);
+    case 5: return eden_print_number(config->loss_scale + 0.0, text);
+    default: return eden_print_count(config->loss_scale_window, text);
     }
 }
 
@@ -194,14 +200,26 @@ static const char *norm_text(double norm, char text[EDEN_NUMBER_ROOM])
     return norm - norm != 0 ? "infinity" : eden_print_number(norm, text);
 }
 
+static eden_status put_config(const eden_optimizer *o, eden_writer *w, eden_error *error)
+{
+    char number[EDEN_NUMBER_ROOM];
+    eden_status status = EDEN_OK;
+    for (size_t i = 0; eden_config_key(i) && !status; i++) {
+        const char *value = eden_config_text(&o->config, i, number), *absent = eden_config_absent(i);
+        if (!absent || strcmp(value, absent) != 0) status = put(w, eden_config_key(i), "", value, error);
+    }
+    if (status || o->config.loss_scale == 0) return status;
+    status = put(w, "eden.loss_scale_now", "", eden_print_number(o->loss_scale, number), error);
+    return status ? status : put(w, "eden.loss_scale_good", "", eden_print_count(o->good, number), error);
+}
+
 static eden_status put_optimizer(const eden_optimizer *o, eden_writer *w, eden_error *error)
 {
     char number[EDEN_NUMBER_ROOM];
     eden_status status = put(w, "eden.steps", "", eden_print_count(o->steps, number), error);
     if (!status) status = put(w, "eden.skipped", "", eden_print_count(o->skipped, number), error);
     if (!status) status = put(w, "eden.grad_norm", "", norm_text(o->grad_norm, number), error);
-    for (size_t i = 0; eden_config_key(i) && !status; i++)
-        status = put(w, eden_config_key(i), "", eden_config_text(&o->config, i, number), error);
+    if (!status) status = put_config(o, w, error);
     for (size_t g = 0; g < o->group_count && !status; g++)
         status = put_group(&o->groups[g], w, error);
     for (size_t i = 0; i < o->tensor_count && !status; i++)

@@ -52,7 +52,7 @@ static eden_status check_config(const eden_config *c, eden_error *error)
             (clips[i].value > 0 && (float)clips[i].value == 0))
             return eden_fail(error, EDEN_E_VALUE, "config.%s = %s is outside [0, %s]; 0 is off",
                              clips[i].name, eden_print_number(clips[i].value, number), "3.4e38");
-    return EDEN_OK;
+    return eden_check_loss_scale(c, error);
 }
 
 eden_status eden_optimizer_create(eden_optimizer **optimizer, const char *rule,
@@ -69,6 +69,8 @@ eden_status eden_optimizer_create(eden_optimizer **optimizer, const char *rule,
     if (!o) return eden_fail(error, EDEN_E_MEMORY, "no memory for an optimizer");
     o->config = config ? *config : initial;
     if (o->config.accumulate == 0) o->config.accumulate = 1;
+    if (o->config.loss_scale > 0 && o->config.loss_scale_window == 0) o->config.loss_scale_window = 2000;
+    o->loss_scale = o->config.loss_scale > 0 ? o->config.loss_scale : 1;
     o->stale = 1;
     status = choose_isa(o, error);
     if (!status) status = eden_new_group(o, "default", rule, error);

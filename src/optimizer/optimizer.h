@@ -72,6 +72,8 @@ struct eden_optimizer {
     uint32_t pending;       /* micro-batches gathered so far                  */
     int looking_ahead;      /* between lookahead_begin and the step           */
     double grad_norm;
+    double loss_scale;      /* now; 1 if it is off                            */
+    uint32_t good;          /* steps in a row since it changed                */
     int stale;              /* settings or tensors changed since the plan     */
     eden_plan *plan;
     eden_threads *threads;  /* Eden's own pool, or NULL                       */
@@ -95,6 +97,20 @@ eden_status eden_resolve(eden_optimizer *o, eden_error *error);
 
 /* Fill `now` of every group for step s, and check what schedules made of it. */
 eden_status eden_schedule_all(eden_optimizer *o, uint64_t s, eden_error *error);
+
+/* ---- loss_scale.c ---------------------------------------------------------------- */
+
+eden_status eden_check_loss_scale(const eden_config *config, eden_error *error);
+
+/* Can the scale be this? */
+int eden_is_loss_scale(double scale);
+
+/* A gradient is not finite: 1 if the scale was lowered and the step is to be skipped,
+ * 0 if that is not the scale's fault. */
+int eden_lower_loss_scale(eden_optimizer *o);
+
+/* A step was taken. */
+void eden_raise_loss_scale(eden_optimizer *o);
 
 /* ---- tensors.c ----------------------------------------------------------------- */
 

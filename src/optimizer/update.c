@@ -1,5 +1,6 @@
 /* update.c - what a training loop calls. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "optimizer/plan.h"
@@ -38,6 +39,16 @@ static uint32_t bits_of(float f)
     return b.u;
 }
 
+/* What the value of a scaled gradient is to be read with; "" without a scale. */
+static const char *with_scale(const eden_optimizer *o, char text[64])
+{
+    char number[EDEN_NUMBER_ROOM];
+    text[0] = 0;
+    if (o->config.loss_scale > 0)
+        snprintf(text, 64, ", with the loss times %s", eden_print_number(o->loss_scale, number));
+    return text;
+}
+
 /* Name the first element whose magnitude is above `limit`. */
 static eden_status bad_gradient(const eden_optimizer *o, float limit, eden_error *error)
 {
@@ -48,13 +59,13 @@ static eden_status bad_gradient(const eden_optimizer *o, float limit, eden_error
         float g = 0;
         const size_t at = eden_find_gradient(o, entry, bits_of(limit), &g);
         if (at == n) continue;
-        char number[EDEN_NUMBER_ROOM];
+        char number[EDEN_NUMBER_ROOM], scale[64];
         const int finite = g - g == 0;
         return eden_fail(error, EDEN_E_GRADIENT, "step %llu refused: the gradient of '%s' is %s at element "
-                         "%zu%s; nothing has changed", (unsigned long long)o->steps + 1, entry->name,
+                         "%zu%s%s; nothing has changed", (unsigned long long)o->steps + 1, entry->name,
                          g != g ? "NaN" : !finite ? (g > 0 ? "infinite" : "-infinite")
                                                   : eden_print_number((double)g, number),
-                         at, finite ? ", too large to square" : "");
+                         at, with_scale(o, scale), finite ? ", too large to square" : "");
     }
     return eden_fail(error, EDEN_E_GRADIENT, "a gradient changed while it was read; nothing has changed");
 }
@@ -73,6 +84,10 @@ static eden_status judge_gradients(eden_optimizer *o, eden_grad_scale *scale, in
     const float post = clip > 0 && !(norm <= clip) ? (float)(clip / norm) : 1;
     float limit = float_of(EDEN_INFINITY_BITS - 1);
     int bad = all.top >= EDEN_INFINITY_BITS;
+    if (bad && eden_lower_loss_scale(o)) {
+        *skip = 1;
+        return EDEN_OK;
+    }
     if (!bad) {
         const float top = float_of(all.top) * fabsf(scale->pre);
         bad = (top < scale->limit ? top : scale->limit) * post > LARGEST_GRADIENT;
@@ -151,7 +166,7 @@ static eden_status step(eden_optimizer *o, eden_error *error)
         return EDEN_OK;
     }
     eden_grad_scale scale = neutral;
-    scale.pre = (float)((o->config.maximize ? -1.0 : 1.0) / o->config.accumulate);
+    scale.pre = (float)((o->config.maximize ? -1.0 : 1.0) / o->config.accumulate / o->loss_scale);
     if (o->config.clip_value > 0) scale.limit = (float)o->config.clip_value;
 
     o->pending = 0;
@@ -159,6 +174,7 @@ static eden_status step(eden_optimizer *o, eden_error *error)
     if (status) return status;
     if (skip) {
         o->skipped++;
+        o->good = 0;
         if (o->looking_ahead) go_back(o);
         return o->config.zero_grad ? eden_zero_grad(o, error) : EDEN_OK;
     }
@@ -167,6 +183,7 @@ static eden_status step(eden_optimizer *o, eden_error *error)
     leave_lookahead(o);
     if (o->config.zero_grad) zero_frozen(o);
     o->steps++;
+    eden_raise_loss_scale(o);
     for (size_t i = 0; i < o->tensor_count; i++)
         if (o->tensors[i].tensor.grad && !(o->tensors[i].tensor.flags & EDEN_FROZEN)) o->tensors[i].steps++;
     return EDEN_OK;
