@@ -39,6 +39,9 @@ static void test_null_and_void(void **state)
     double value[64];
     (void)state;
     refused(eden_set_note(NULL, "a", "b", &e), EDEN_E_ARGUMENT, &e, "optimizer is NULL");
+    refused(eden_swap_average(NULL, &e), EDEN_E_ARGUMENT, &e, "eden_swap_average: optimizer is NULL");
+    refused(eden_get_average(NULL, "w", NULL, 0, NULL, &e), EDEN_E_ARGUMENT, &e, "optimizer is NULL");
+    assert_true(eden_loss_scale(NULL) == 1);
     c.threads = 257;
     refused(eden_optimizer_create(&o, "sgd", &c, &e), EDEN_E_VALUE, &e, "threads = 257");
     c.threads = 1, c.pool = &c;

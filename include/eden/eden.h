@@ -66,6 +66,15 @@ typedef enum {
     EDEN_APPLY       /* no look, no extra read of the gradients; NaN spreads   */
 } eden_nonfinite;
 
+/* Averages of the weights over the steps, which often do better than the last
+ * weights; see eden_swap_average(). */
+typedef enum {
+    EDEN_NO_AVERAGE = 0,
+    EDEN_EMA, /* each step counts `average_decay` times as much as the next; the
+                 mean of what there is, and so without a start at zero         */
+    EDEN_SWA  /* the plain mean                                                */
+} eden_average;
+
 /* Threads of your own: call task(i, job) once for each i in [0, tasks), in any
  * order, from any threads, and return when all have returned. */
 typedef void (*eden_run)(void *pool, size_t tasks, void (*task)(size_t i, void *job), void *job);
@@ -88,9 +97,13 @@ typedef struct {
     double loss_scale;   /* what eden_loss_scale() is at first, a power of two
                             from 2^-14 to 2^32; 0: off                         */
     uint32_t loss_scale_window; /* good steps before it doubles; 0 is 2000     */
+    uint32_t average;    /* eden_average; 4 bytes a weight                     */
+    double average_decay; /* of EDEN_EMA, in (0, 1)                            */
+    uint64_t average_start; /* the first step that is averaged; 0 is 1         */
+    uint64_t average_every; /* and from there each so many-th; 0 is 1          */
 } eden_config;
 
-#define EDEN_CONFIG_INIT { sizeof(eden_config), 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0, 0, 0.0, 0 }
+#define EDEN_CONFIG_INIT { sizeof(eden_config), 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0, 0, 0.0, 0, 0, 0.0, 0, 0 }
 
 /* An optimizer whose groups use `rule` (a rule's name or a preset's) unless
  * they say otherwise. `config` may be NULL for all defaults. */
@@ -250,6 +263,27 @@ EDEN_API double eden_grad_norm(const eden_optimizer *optimizer); /* of the last 
  * only in a call of eden_step() that completes a step, so micro-batches share one. */
 EDEN_API double eden_loss_scale(const eden_optimizer *optimizer);
 
+/* ---- averages of the weights ------------------------------------------------ */
+
+/* With config.average a step also updates an average of the weights, while they are
+ * in the cache, from the floats it computed, before any rounding to 16 bits. It
+ * changes no bit of the weights. A tensor that a step skips keeps its average and
+ * its count of averagings; frozen tensors have none.
+ *
+ * Exchange weights and averages in place, to evaluate or to save the averages; the
+ * next call returns, and then every bit is as it was. Copies follow. Tensors without
+ * an average stay as they are. Weights of 16 bits, and copies, are kept aside
+ * meanwhile, which takes 2 bytes each.
+ *
+ * In between the weights may only be read. Steps, settings and files must wait, but
+ * for eden_save() of EDEN_WEIGHTS alone, which then writes the averages. */
+EDEN_API eden_status eden_swap_average(eden_optimizer *optimizer, eden_error *error);
+
+/* Copy the average of a tensor. *count is its length; `values` NULL only asks.
+ * `room` is how many floats `values` can take. Not while they are swapped. */
+EDEN_API eden_status eden_get_average(eden_optimizer *optimizer, const char *tensor, float *values,
+                                      uint64_t room, uint64_t *count, eden_error *error);
+
 /* ---- schedules ------------------------------------------------------------- */
 
 /* A schedule is text: a product of functions of the step's number s = 1, 2, ...
@@ -311,7 +345,7 @@ enum {
 
 /* `parts` is EDEN_WEIGHTS, EDEN_OPTIM or both; 0 is both. The file that was there is
  * kept as PATH.old. Saving waits for whole steps: not during a look-ahead, nor with
- * micro-batches pending. */
+ * micro-batches pending. Loading EDEN_WEIGHTS alone leaves averages as they are. */
 EDEN_API eden_status eden_save(eden_optimizer *optimizer, const char *path, uint32_t parts,
                                eden_error *error);
 

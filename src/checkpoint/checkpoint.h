@@ -16,6 +16,7 @@
  *     eden.custom.SETTING.GROUP     "1" where the schedule is a function
  *     eden.plateau.SETTING.GROUP    what a schedule remembers
  *     eden.steps.NAME, eden.group.NAME, eden.split.NAME
+ *     eden.averaged.NAME            steps in its average, if there are averages
  *     eden.note.KEY
  *
  * Names may hold any character, so each stands at the end of its key; a setting
@@ -70,9 +71,9 @@ char *eden_memory_of(const eden_schedule_node *schedule);
 eden_status eden_write_meta(const eden_optimizer *o, eden_writer *writer, uint32_t parts,
                             eden_error *error);
 
-/* Check the arguments that save and load have in common; 0 becomes both parts. */
+/* Check what save and load have in common; 0 becomes both parts. */
 eden_status eden_check_parts(const eden_optimizer *o, const char *call, const char *path,
-                             uint32_t *parts, eden_error *error);
+                             uint32_t *parts, int reads_only, eden_error *error);
 
 /* ---- load*.c -------------------------------------------------------------------- */
 

@@ -177,7 +177,7 @@ eden_status eden_load(eden_optimizer *o, const char *path, uint32_t parts, eden_
 {
     eden_loading l = { .o = o, .path = path };
     eden_float_env saved;
-    eden_status status = eden_check_parts(o, "eden_load", path, &parts, error);
+    eden_status status = eden_check_parts(o, "eden_load", path, &parts, 0, error);
     if (status) return status;
     l.parts = parts;
     eden_float_enter(&saved); /* whether a value fits a float is a matter of rounding */

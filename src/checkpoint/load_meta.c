@@ -199,6 +199,14 @@ static eden_status load_counts(eden_loading *l, eden_error *error)
     return status ? status : load_loss_scale(l, error);
 }
 
+static eden_status load_averaged(const eden_loading *l, eden_entry *entry, eden_error *error)
+{
+    if (!entry->averages || !eden_file_value(l->file, "eden.average")) return EDEN_OK;
+    const eden_status status = load_count(l, "eden.averaged.", entry->name, &entry->averaged, error);
+    if (status || entry->averaged <= entry->steps) return status;
+    return damaged(l, "eden.averaged.", entry->name, value_of(l, "eden.averaged.", entry->name, "", ""), error);
+}
+
 static eden_status load_tensor(eden_loading *l, eden_entry *entry, eden_error *error)
 {
     const char *here = l->next.groups[entry->group].name, *name = entry->name;
@@ -210,6 +218,7 @@ static eden_status load_tensor(eden_loading *l, eden_entry *entry, eden_error *e
     eden_status status = load_count(l, "eden.steps.", name, &entry->steps, error);
     if (!status && value_of(l, "eden.split.", name, "", ""))
         status = load_count(l, "eden.split.", name, &split, error);
+    if (!status) status = load_averaged(l, entry, error);
     const char *group = value_of(l, "eden.group.", name, "", "");
     if (!status && !group) status = damaged(l, "eden.group.", name, NULL, error);
     if (status) return status;

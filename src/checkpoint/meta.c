@@ -62,6 +62,8 @@ static const struct { const char *key, *absent; } fields[] = {
     { "eden.accumulate", NULL }, { "eden.maximize", NULL }, { "eden.nonfinite", NULL },
     { "eden.clip_value", NULL }, { "eden.clip_norm", NULL },
     { "eden.loss_scale", "0" },  { "eden.loss_scale_window", "0" },
+    { "eden.average", "none" },  { "eden.average_decay", "0" },
+    { "eden.average_start", "0" }, { "eden.average_every", "0" },
 };
 
 const char *eden_config_key(size_t i) { return i < sizeof fields / sizeof *fields ? fields[i].key : NULL; }
@@ -71,6 +73,7 @@ const char *eden_config_absent(size_t i) { return fields[i].absent; }
 const char *eden_config_text(const eden_config *config, size_t i, char text[EDEN_NUMBER_ROOM])
 {
     static const char *const policies[] = { "refuse", "skip", "apply" };
+    static const char *const averages[] = { "none", "ema", "swa" };
     switch (i) {
     case 0: return eden_print_count(config->accumulate, text);
     case 1: return eden_print_count(config->maximize, text);
@@ -78,7 +81,11 @@ const char *eden_config_text(const eden_config *config, size_t i, char text[EDEN
     case 3: return eden_print_number(config->clip_value + 0.0, text); /* not -0 */
     case 4: return eden_print_number(config->clip_norm + 0.0, text);
     case 5: return eden_print_number(config->loss_scale + 0.0, text);
-    default: return eden_print_count(config->loss_scale_window, text);
+    case 6: return eden_print_count(config->loss_scale_window, text);
+    case 7: return averages[config->average];
+    case 8: return eden_print_number(config->average_decay + 0.0, text);
+    case 9: return eden_print_count(config->average_start, text);
+    default: return eden_print_count(config->average_every, text);
     }
 }
 
@@ -108,7 +115,7 @@ char *eden_memory_of(const eden_schedule_node *schedule)
 }
 
 eden_status eden_check_parts(const eden_optimizer *o, const char *call, const char *path,
-                             uint32_t *parts, eden_error *error)
+                             uint32_t *parts, int reads_only, eden_error *error)
 {
     if (!o || !path)
         return eden_fail(error, EDEN_E_ARGUMENT, "%s: %s is NULL", call, o ? "path" : "optimizer");
@@ -116,6 +123,8 @@ eden_status eden_check_parts(const eden_optimizer *o, const char *call, const ch
         return eden_fail(error, EDEN_E_ARGUMENT,
                          "%s: parts = %u is not made of EDEN_WEIGHTS and EDEN_OPTIM", call, *parts);
     if (*parts == 0) *parts = EDEN_BOTH;
+    /* Averages in the place of the weights can be saved as such. */
+    if (o->swapped && *parts == EDEN_WEIGHTS && reads_only) return EDEN_OK;
     return eden_not_ahead(o, call, error);
 }
 
@@ -190,6 +199,8 @@ static eden_status put_tensor(const eden_optimizer *o, const eden_entry *entry, 
         status = put(w, "eden.group.", entry->name, o->groups[entry->group].name, error);
     if (!status && split > 1)
         status = put(w, "eden.split.", entry->name, eden_print_count(split, number), error);
+    if (!status && entry->averages)
+        status = put(w, "eden.averaged.", entry->name, eden_print_count(entry->averaged, number), error);
     return status;
 }
 

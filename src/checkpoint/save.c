@@ -55,7 +55,7 @@ static eden_status put_entries(const eden_optimizer *o, uint32_t parts, eden_wri
 eden_status eden_save(eden_optimizer *o, const char *path, uint32_t parts, eden_error *error)
 {
     eden_writer *writer = NULL;
-    eden_status status = eden_check_parts(o, "eden_save", path, &parts, error);
+    eden_status status = eden_check_parts(o, "eden_save", path, &parts, 1, error);
     if (status) return status;
     if (o->pending)
         return eden_fail(error, EDEN_E_ORDER, "eden_save: %u of %u micro-batches are pending; save after "

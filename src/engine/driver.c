@@ -141,6 +141,17 @@ static int is_last(const eden_job *job, size_t pass, size_t s, int writes)
     return 1;
 }
 
+/* Is something done to the blocks of this pass while they are in the cache? Blocks
+ * add sums up in parts, so other passes, whose sums decide the weights, do without. */
+static int has_followers(const eden_job *job, size_t pass)
+{
+    const eden_pass *ps = &job->rule->passes[pass];
+    const eden_storage *storage = job->storage;
+    if (!storage) return 0;
+    if ((ps->writes & 1) && (storage->copy || (storage->average && is_last(job, pass, 0, 1)))) return 1;
+    return storage->zero_grad && (ps->reads >> 1 & 1) && is_last(job, pass, 1, 0);
+}
+
 void eden_job_run(const eden_job *job, size_t pass, size_t piece)
 {
     const eden_pass *ps = &job->rule->passes[pass];
@@ -149,7 +160,7 @@ void eden_job_run(const eden_job *job, size_t pass, size_t piece)
     for (size_t s = 0; s < job->rule->slot_count; s++)
         if ((ps->reads | ps->writes) >> s & 1) at[s] = slot_at(job, ps, s, piece, a);
     eden_kernel *kernel = job->rule->kernels[job->isa][pass];
-    if (ps->domain != EDEN_FULL || !job->staged) {
+    if (ps->domain != EDEN_FULL || !(job->staged || has_followers(job, pass))) {
         kernel(job->consts, &job->grad, job->types, at, a.rows, a.cols);
         return;
     }

@@ -25,7 +25,7 @@ typedef struct {
     double *partial[EDEN_MAX_SLOTS]; /* what each piece adds to a SUM          */
     const eden_storage *storage;     /* NULL: floats, and nothing else to do   */
     eden_types types;
-    int staged;
+    int staged;                      /* slots are stored as no kernel takes them */
 } eden_job;
 
 void eden_job_init(eden_job *job, const eden_rule *rule, size_t isa, const double *hypers,

@@ -43,7 +43,7 @@ int eden_stage_needed(const eden_rule *rule, uint32_t slots, const eden_storage 
     const eden_types types = eden_stage_types(rule, slots, storage);
     for (size_t s = 0; s < rule->slot_count; s++)
         if (has(slots, s) && !as_it_is(rule, storage, types, s)) return 1;
-    return storage->copy || storage->average || storage->zero_grad;
+    return 0;
 }
 
 /* ---- where things are ---------------------------------------------------------------- */

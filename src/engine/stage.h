@@ -42,7 +42,8 @@ typedef struct {
 /* What a kernel can load by itself of this storage; bit s of `slots`: slot s exists. */
 eden_types eden_stage_types(const eden_rule *rule, uint32_t slots, const eden_storage *storage);
 
-/* Does this storage need blocks at all? */
+/* Do the slots as they are stored need blocks? What else is done to blocks is a
+ * matter of single passes. */
 int eden_stage_needed(const eden_rule *rule, uint32_t slots, const eden_storage *storage);
 
 void eden_stage_run(const eden_staged *piece);

@@ -23,10 +23,13 @@ int eden_array_is_full(const eden_rule *rule, size_t i)
     return i >= EDEN_MAX_SLOTS || rule->slots[i].shape == EDEN_FULL;
 }
 
-static eden_array wanted_of_storage(const eden_tensor *t, uint64_t count, size_t i)
+static eden_array wanted_of_storage(const eden_entry *entry, size_t i)
 {
+    const eden_tensor *t = &entry->tensor;
+    const uint64_t count = entry->extent.count;
     eden_array array = { NULL, 0, EDEN_CODEC_F32 };
     if (i == EDEN_ARRAY_MASTER && t->rounding == EDEN_MASTER) array.count = count;
+    if (i == EDEN_ARRAY_AVERAGE && entry->averages) array.count = count;
     if (i == EDEN_ARRAY_LOST && (t->rounding == EDEN_SPLIT || t->rounding == EDEN_KAHAN)) {
         array.count = count;
         array.codec = eden_codec_of(t->dtype, 0);
@@ -39,7 +42,7 @@ eden_array eden_array_wanted(const eden_rule *rule, const double *hypers, const 
 {
     eden_array array = { NULL, 0, EDEN_CODEC_F32 };
     if (entry->tensor.flags & EDEN_FROZEN) return array;
-    if (i >= EDEN_MAX_SLOTS) return wanted_of_storage(&entry->tensor, entry->extent.count, i);
+    if (i >= EDEN_MAX_SLOTS) return wanted_of_storage(entry, i);
     if (i >= rule->slot_count || rule->slots[i].kind != EDEN_STATE) return array;
     array.count = eden_rule_slot_length(rule, i, hypers, entry->extent);
     if (array.count && eden_array_is_full(rule, i))
@@ -51,6 +54,7 @@ const char *eden_array_name(const eden_rule *rule, size_t i)
 {
     if (i == EDEN_ARRAY_MASTER) return "master";
     if (i == EDEN_ARRAY_LOST) return "lost";
+    if (i == EDEN_ARRAY_AVERAGE) return "average";
     return i < rule->slot_count ? rule->slots[i].name : NULL;
 }
 

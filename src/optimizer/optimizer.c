@@ -52,7 +52,8 @@ static eden_status check_config(const eden_config *c, eden_error *error)
             (clips[i].value > 0 && (float)clips[i].value == 0))
             return eden_fail(error, EDEN_E_VALUE, "config.%s = %s is outside [0, %s]; 0 is off",
                              clips[i].name, eden_print_number(clips[i].value, number), "3.4e38");
-    return eden_check_loss_scale(c, error);
+    const eden_status status = eden_check_loss_scale(c, error);
+    return status ? status : eden_check_average(c, error);
 }
 
 eden_status eden_optimizer_create(eden_optimizer **optimizer, const char *rule,
@@ -70,6 +71,8 @@ eden_status eden_optimizer_create(eden_optimizer **optimizer, const char *rule,
     o->config = config ? *config : initial;
     if (o->config.accumulate == 0) o->config.accumulate = 1;
     if (o->config.loss_scale > 0 && o->config.loss_scale_window == 0) o->config.loss_scale_window = 2000;
+    if (o->config.average && o->config.average_start == 0) o->config.average_start = 1;
+    if (o->config.average && o->config.average_every == 0) o->config.average_every = 1;
     o->loss_scale = o->config.loss_scale > 0 ? o->config.loss_scale : 1;
     o->stale = 1;
     status = choose_isa(o, error);
@@ -95,6 +98,7 @@ void eden_optimizer_destroy(eden_optimizer *o)
     for (size_t i = 0; i < o->group_count; i++) eden_free_group(&o->groups[i]);
     for (size_t i = 0; i < o->tensor_count; i++) {
         for (size_t k = 0; k < EDEN_ARRAYS; k++) free(o->tensors[i].array[k].data);
+        free(o->tensors[i].aside);
         free(o->tensors[i].name);
     }
     for (size_t i = 0; i < o->note_count; i++) {

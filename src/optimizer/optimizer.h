@@ -36,6 +36,8 @@ typedef struct {
 enum {
     EDEN_ARRAY_MASTER = EDEN_MAX_SLOTS, /* float32 weights                     */
     EDEN_ARRAY_LOST,                    /* what rounding took from each weight */
+    EDEN_ARRAY_AVERAGE,                 /* of the weights; while they are swapped
+                                           and float32, the weights           */
     EDEN_ARRAYS
 };
 
@@ -55,6 +57,9 @@ typedef struct {
     uint64_t hash;              /* of the name                                */
     eden_array array[EDEN_ARRAYS];
     int ahead;                  /* at its look-ahead point                    */
+    int averages;               /* it is to have an average                   */
+    uint64_t averaged;          /* steps in its average                       */
+    void *aside;                /* while swapped: its 16-bit weights, its copy */
 } eden_entry;
 
 typedef struct { char *key, *value; } eden_text_pair;
@@ -71,6 +76,7 @@ struct eden_optimizer {
     uint64_t steps, skipped;
     uint32_t pending;       /* micro-batches gathered so far                  */
     int looking_ahead;      /* between lookahead_begin and the step           */
+    int swapped;            /* the averages are where the weights were        */
     double grad_norm;
     double loss_scale;      /* now; 1 if it is off                            */
     uint32_t good;          /* steps in a row since it changed                */
@@ -112,6 +118,18 @@ int eden_lower_loss_scale(eden_optimizer *o);
 /* A step was taken. */
 void eden_raise_loss_scale(eden_optimizer *o);
 
+/* ---- average.c ------------------------------------------------------------------- */
+
+eden_status eden_check_average(const eden_config *config, eden_error *error);
+
+/* Is step s, from 1, averaged? */
+int eden_averages_at(const eden_optimizer *o, uint64_t s);
+
+/* Point the storage of a tensor at its average, if the program being run is a step
+ * that joins it. */
+void eden_follow_average(const eden_optimizer *o, const eden_entry *entry, eden_program program,
+                         eden_storage *storage);
+
 /* ---- tensors.c ----------------------------------------------------------------- */
 
 /* Refuse gradients that may not be written, naming the call. */
@@ -119,6 +137,13 @@ eden_status eden_check_writable(const eden_optimizer *o, const char *call, eden_
 
 /* Index of a tensor, or SIZE_MAX. */
 size_t eden_find_tensor(const eden_optimizer *o, const char *name);
+
+/* The tensor that a call names. */
+eden_status eden_find_entry(const eden_optimizer *o, const char *name, eden_entry **entry,
+                            eden_error *error);
+
+/* Decode an array into floats. */
+void eden_read_array(const eden_optimizer *o, const eden_array *array, float *values);
 
 /* ---- arrays.c ------------------------------------------------------------------ */
 
@@ -175,7 +200,8 @@ size_t eden_find_gradient(const eden_optimizer *o, const eden_entry *entry, uint
 /* Is a BEFORE program part of the plan? */
 int eden_has_lookahead(const eden_optimizer *o);
 
-/* Refuse to go on between the two halves of a step, naming the call. */
+/* Refuse to go on between the two halves of a step, or while weights and averages
+ * are swapped, naming the call. */
 eden_status eden_not_ahead(const eden_optimizer *o, const char *call, eden_error *error);
 
 #endif

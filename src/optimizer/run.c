@@ -118,13 +118,14 @@ static void prepare(eden_optimizer *o, size_t i)
     plan->latest[entry->group] = i + 1;
 }
 
-static void attach(eden_optimizer *o, size_t i, const eden_grad_scale *scale)
+static void attach(eden_optimizer *o, eden_program program, size_t i, const eden_grad_scale *scale)
 {
     eden_item *item = &o->plan->items[i];
     const eden_entry *entry = &o->tensors[item->entry];
     item->job.base[1] = entry->tensor.grad;
     item->job.grad = *scale;
     item->storage.key = o->config.seed ^ entry->hash * 0x9e3779b97f4a7c15u ^ (entry->steps + 1);
+    eden_follow_average(o, entry, program, &item->storage);
     prepare(o, i);
 }
 
@@ -137,7 +138,7 @@ void eden_run_program(eden_optimizer *o, eden_program program, int (*wants)(cons
     for (size_t g = 0; g < o->group_count; g++) plan->latest[g] = 0;
     for (size_t i = 0; i < plan->count; i++) {
         plan->items[i].active = wants(&o->tensors[plan->items[i].entry]);
-        if (plan->items[i].active) attach(o, i, scale);
+        if (plan->items[i].active) attach(o, program, i, scale);
     }
     for (size_t begin = 0, end; begin < plan->count; begin = end) {
         end = begin + 1;

@@ -157,6 +157,7 @@ eden_status eden_add_tensor(eden_optimizer *o, const char *name, const eden_tens
 
     entry.tensor = *tensor;
     entry.hash = hash_name(name);
+    entry.averages = o->config.average && !(tensor->flags & EDEN_FROZEN);
     entry.name = eden_copy_text(name);
     eden_entry *tensors = realloc(o->tensors, (o->tensor_count + 1) * sizeof *tensors);
     if (tensors) o->tensors = tensors;
@@ -172,8 +173,8 @@ eden_status eden_add_tensor(eden_optimizer *o, const char *name, const eden_tens
 
 /* ---- gradients ------------------------------------------------------------------------ */
 
-static eden_status find_entry(const eden_optimizer *o, const char *name, eden_entry **entry,
-                              eden_error *error)
+eden_status eden_find_entry(const eden_optimizer *o, const char *name, eden_entry **entry,
+                            eden_error *error)
 {
     if (!o || !name)
         return eden_fail(error, EDEN_E_ARGUMENT, "%s is NULL", o ? "a tensor's name" : "optimizer");
@@ -186,7 +187,7 @@ static eden_status find_entry(const eden_optimizer *o, const char *name, eden_en
 eden_status eden_set_grad(eden_optimizer *o, const char *name, void *grad, eden_error *error)
 {
     eden_entry *entry = NULL;
-    eden_status status = find_entry(o, name, &entry, error);
+    eden_status status = eden_find_entry(o, name, &entry, error);
     if (status) return status;
     status = check_aligned(name, "grad", grad, entry->tensor.grad_dtype, error);
     if (!status) entry->tensor.grad = grad;
@@ -229,7 +230,7 @@ eden_status eden_tensor_steps(const eden_optimizer *o, const char *tensor, uint6
                               eden_error *error)
 {
     eden_entry *entry = NULL;
-    const eden_status status = find_entry(o, tensor, &entry, error);
+    const eden_status status = eden_find_entry(o, tensor, &entry, error);
     if (status) return status;
     if (!steps) return eden_fail(error, EDEN_E_ARGUMENT, "eden_tensor_steps: steps is NULL");
     *steps = entry->steps;
@@ -245,8 +246,7 @@ uint64_t eden_state_bytes(const eden_optimizer *o)
     return bytes;
 }
 
-/* Decode an array into floats. */
-static void read_array(const eden_optimizer *o, const eden_array *array, float *values)
+void eden_read_array(const eden_optimizer *o, const eden_array *array, float *values)
 {
     const eden_codec *codec = &eden_codecs[o->isa][array->codec];
     const float *scale = eden_array_scale(array);
@@ -263,7 +263,7 @@ eden_status eden_get_state(eden_optimizer *o, const char *tensor, const char *sl
                            uint64_t room, uint64_t *count, eden_error *error)
 {
     eden_entry *entry = NULL;
-    eden_status status = find_entry(o, tensor, &entry, error);
+    eden_status status = eden_find_entry(o, tensor, &entry, error);
     if (!status && (!slot || !count))
         status = eden_fail(error, EDEN_E_ARGUMENT, "eden_get_state: %s is NULL", slot ? "count" : "slot");
     if (!status) status = eden_refresh(o, error);
@@ -273,7 +273,8 @@ eden_status eden_get_state(eden_optimizer *o, const char *tensor, const char *sl
     size_t k = 2;
     for (; k < EDEN_ARRAYS; k++) {
         const char *name = eden_array_name(rule, k);
-        const int kept = k >= EDEN_MAX_SLOTS || (name && rule->slots[k].kind == EDEN_STATE);
+        const int kept = (k >= EDEN_MAX_SLOTS && k != EDEN_ARRAY_AVERAGE) ||
+                         (k < EDEN_MAX_SLOTS && name && rule->slots[k].kind == EDEN_STATE);
         if (kept && strcmp(name, slot) == 0) break;
     }
     if (k == EDEN_ARRAYS)
@@ -283,6 +284,6 @@ eden_status eden_get_state(eden_optimizer *o, const char *tensor, const char *sl
         return eden_fail(error, EDEN_E_ARGUMENT, "eden_get_state: '%s' of '%s' has %llu values, room is for "
                          "%llu", slot, tensor, (unsigned long long)array->count, (unsigned long long)room);
     *count = array->count;
-    if (values) read_array(o, array, values);
+    if (values) eden_read_array(o, array, values);
     return EDEN_OK;
 }

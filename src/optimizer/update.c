@@ -18,6 +18,9 @@ static int not_yet_ahead(const eden_entry *entry) { return !entry->ahead && entr
 
 eden_status eden_not_ahead(const eden_optimizer *o, const char *call, eden_error *error)
 {
+    if (o->swapped)
+        return eden_fail(error, EDEN_E_ORDER, "%s: the averages are where the weights were; return with "
+                         "eden_swap_average() first", call);
     if (!o->looking_ahead) return EDEN_OK;
     return eden_fail(error, EDEN_E_ORDER, "%s: the weights are at their look-ahead point; finish with "
                      "eden_step() or eden_lookahead_end() first", call);
@@ -115,7 +118,7 @@ static eden_status check_counts(const eden_optimizer *o, eden_error *error)
 /* Everything that may refuse the step before gradients are looked at. */
 static eden_status make_ready(eden_optimizer *o, eden_error *error)
 {
-    eden_status status = eden_refresh(o, error);
+    eden_status status = o->swapped ? eden_not_ahead(o, "eden_step", error) : eden_refresh(o, error);
     if (!status) status = check_counts(o, error);
     if (!status && o->config.zero_grad) status = eden_check_writable(o, "eden_step", error);
     if (!status) status = eden_schedule_all(o, o->steps + 1, error);
@@ -184,8 +187,13 @@ static eden_status step(eden_optimizer *o, eden_error *error)
     if (o->config.zero_grad) zero_frozen(o);
     o->steps++;
     eden_raise_loss_scale(o);
-    for (size_t i = 0; i < o->tensor_count; i++)
-        if (o->tensors[i].tensor.grad && !(o->tensors[i].tensor.flags & EDEN_FROZEN)) o->tensors[i].steps++;
+    const int averages = eden_averages_at(o, o->steps);
+    for (size_t i = 0; i < o->tensor_count; i++) {
+        eden_entry *entry = &o->tensors[i];
+        if (!entry->tensor.grad || entry->tensor.flags & EDEN_FROZEN) continue;
+        entry->steps++;
+        entry->averaged += (uint64_t)averages;
+    }
     return EDEN_OK;
 }
 
