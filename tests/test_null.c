@@ -41,6 +41,7 @@ static void test_null_and_void(void **state)
     refused(eden_set_note(NULL, "a", "b", &e), EDEN_E_ARGUMENT, &e, "optimizer is NULL");
     refused(eden_swap_average(NULL, &e), EDEN_E_ARGUMENT, &e, "eden_swap_average: optimizer is NULL");
     refused(eden_get_average(NULL, "w", NULL, 0, NULL, &e), EDEN_E_ARGUMENT, &e, "optimizer is NULL");
+    refused(eden_step_tensor(NULL, "w", &e), EDEN_E_ARGUMENT, &e, "eden_step_tensor: optimizer is NULL");
     assert_true(eden_loss_scale(NULL) == 1);
     c.threads = 257;
     refused(eden_optimizer_create(&o, "sgd", &c, &e), EDEN_E_VALUE, &e, "threads = 257");

@@ -70,8 +70,7 @@ typedef enum {
  * weights; see eden_swap_average(). */
 typedef enum {
     EDEN_NO_AVERAGE = 0,
-    EDEN_EMA, /* each step counts `average_decay` times as much as the next; the
-                 mean of what there is, and so without a start at zero         */
+    EDEN_EMA, /* a mean in which each step counts average_decay times the next */
     EDEN_SWA  /* the plain mean                                                */
 } eden_average;
 
@@ -238,6 +237,19 @@ EDEN_API eden_status eden_zero_grad(eden_optimizer *optimizer, eden_error *error
  * (each gradient times clip_norm / norm if norm > clip_norm), the rule. */
 EDEN_API eden_status eden_step(eden_optimizer *optimizer, eden_error *error);
 
+/* Update one tensor now, since its gradient is ready, as its part of the coming step;
+ * the next eden_step() updates the others and completes that step. In any order, the
+ * bits are those of the whole step. Its gradient may be gone by then: a backward pass
+ * can step each tensor and use the memory again, while the weights are in the cache.
+ * On micro-batches that only count it does nothing. A call costs nothing for the other
+ * tensors; the first of a step prepares it, and may allocate, as eden_step() does.
+ *
+ * What needs all gradients before any weight moves is refused: nonfinite has to be
+ * EDEN_APPLY, and clip_norm, loss_scale and a look-ahead off. From the first tensor to
+ * eden_step() the step is open: counts stay, and settings, schedules, files, swaps,
+ * eden_report() and eden_zero_grad() must wait. */
+EDEN_API eden_status eden_step_tensor(eden_optimizer *optimizer, const char *tensor, eden_error *error);
+
 /* Nesterov's original form wants the gradient at the point the momentum leads
  * to. With a rule's setting `lookahead`, begin() moves the weights there and
  * the next eden_step() completes the update; end() goes back instead, to within
@@ -247,20 +259,17 @@ EDEN_API eden_status eden_lookahead_end(eden_optimizer *optimizer, eden_error *e
 
 EDEN_API uint64_t eden_steps(const eden_optimizer *optimizer);   /* steps taken   */
 EDEN_API uint64_t eden_skipped(const eden_optimizer *optimizer); /* by EDEN_SKIP or
-        because the loss scale was too large                                      */
-EDEN_API double eden_grad_norm(const eden_optimizer *optimizer); /* of the last step
-        that measured it, without the loss scale and before clipping by norm; 0 if
-        none did */
+        for the loss scale */
+EDEN_API double eden_grad_norm(const eden_optimizer *optimizer); /* of the last step that
+        measured it, without the loss scale, before clipping by norm; 0 if none did */
 
 /* Gradients of 16 bits lose what is small. With `loss_scale`, multiply the loss by
  * this before backward; eden_step() divides it out again, exactly. It is 1 without.
  *
- * It finds its own size: a gradient that is NaN or infinite has the step skipped,
- * counted in eden_skipped(), and the scale halved; `loss_scale_window` steps in a row
- * that were taken double it, up to 2^32. At 2^-14 it is not the scale's fault any
- * more, and config.nonfinite decides. That also decides, at any scale, of a gradient
- * too large to square after the division, which no scale mends. The scale changes
- * only in a call of eden_step() that completes a step, so micro-batches share one. */
+ * It finds its own size: a gradient that is NaN or infinite has the step skipped and
+ * counted and the scale halved; `loss_scale_window` good steps in a row double it, up
+ * to 2^32. At 2^-14 config.nonfinite decides instead, and at any scale if a gradient
+ * is too large to square after the division. Micro-batches of a step share a scale. */
 EDEN_API double eden_loss_scale(const eden_optimizer *optimizer);
 
 /* ---- averages of the weights ------------------------------------------------ */
@@ -276,11 +285,10 @@ EDEN_API double eden_loss_scale(const eden_optimizer *optimizer);
  * meanwhile, which takes 2 bytes each.
  *
  * In between the weights may only be read. Steps, settings and files must wait, but
- * for eden_save() of EDEN_WEIGHTS alone, which then writes the averages. */
+ * eden_save() of EDEN_WEIGHTS alone writes the averages. */
 EDEN_API eden_status eden_swap_average(eden_optimizer *optimizer, eden_error *error);
 
-/* Copy the average of a tensor. *count is its length; `values` NULL only asks.
- * `room` is how many floats `values` can take. Not while they are swapped. */
+/* Copy a tensor's average, as eden_get_state() does. Not while they are swapped. */
 EDEN_API eden_status eden_get_average(eden_optimizer *optimizer, const char *tensor, float *values,
                                       uint64_t room, uint64_t *count, eden_error *error);
 
@@ -344,8 +352,8 @@ enum {
 };
 
 /* `parts` is EDEN_WEIGHTS, EDEN_OPTIM or both; 0 is both. The file that was there is
- * kept as PATH.old. Saving waits for whole steps: not during a look-ahead, nor with
- * micro-batches pending. Loading EDEN_WEIGHTS alone leaves averages as they are. */
+ * kept as PATH.old. Saving waits for whole steps: not during a look-ahead, nor within
+ * an open step, nor with micro-batches pending. Loading EDEN_WEIGHTS alone leaves averages as they are. */
 EDEN_API eden_status eden_save(eden_optimizer *optimizer, const char *path, uint32_t parts,
                                eden_error *error);
 

@@ -277,6 +277,8 @@ eden_status eden_report(eden_optimizer *o, double loss, eden_error *error)
     if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "eden_report: optimizer is NULL");
     if (!(loss - loss == 0))
         return eden_fail(error, EDEN_E_VALUE, "eden_report: the loss is not a finite number");
+    const eden_status status = eden_not_early(o, "eden_report", error);
+    if (status) return status;
     for (size_t g = 0; g < o->group_count; g++)
         for (size_t h = 0; h < o->groups[g].rule->hyper_count; h++)
             if (o->groups[g].settings[h].has_schedule)

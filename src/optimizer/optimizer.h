@@ -56,6 +56,8 @@ typedef struct {
     uint64_t steps;             /* taken by this tensor                       */
     uint64_t hash;              /* of the name                                */
     eden_array array[EDEN_ARRAYS];
+    size_t item;                /* its number in the plan, unless frozen      */
+    int early;                  /* updated in the step that is open           */
     int ahead;                  /* at its look-ahead point                    */
     int averages;               /* it is to have an average                   */
     uint64_t averaged;          /* steps in its average                       */
@@ -76,6 +78,7 @@ struct eden_optimizer {
     uint64_t steps, skipped;
     uint32_t pending;       /* micro-batches gathered so far                  */
     int looking_ahead;      /* between lookahead_begin and the step           */
+    int early;              /* the next step is open: a tensor has taken it   */
     int swapped;            /* the averages are where the weights were        */
     double grad_norm;
     double loss_scale;      /* now; 1 if it is off                            */
@@ -187,6 +190,12 @@ void eden_free_plan(eden_plan *plan);
 void eden_run_program(eden_optimizer *o, eden_program program,
                       int (*wants)(const eden_entry *entry), const eden_grad_scale *scale);
 
+/* Run the step over one item of the plan. */
+void eden_run_item(eden_optimizer *o, size_t item, const eden_grad_scale *scale);
+
+/* What every gradient of a step is scaled by, its norm left aside. */
+eden_grad_scale eden_step_scale(const eden_optimizer *o);
+
 /* Look at every gradient that is there; see scan.h. `top` is that of the largest. */
 typedef struct {
     double norm2;
@@ -200,8 +209,11 @@ size_t eden_find_gradient(const eden_optimizer *o, const eden_entry *entry, uint
 /* Is a BEFORE program part of the plan? */
 int eden_has_lookahead(const eden_optimizer *o);
 
-/* Refuse to go on between the two halves of a step, or while weights and averages
- * are swapped, naming the call. */
+/* Refuse to go on within an open step, naming the call. */
+eden_status eden_not_early(const eden_optimizer *o, const char *call, eden_error *error);
+
+/* Refuse to go on there, between the two halves of a step, or while weights and
+ * averages are swapped, naming the call. */
 eden_status eden_not_ahead(const eden_optimizer *o, const char *call, eden_error *error);
 
 #endif

@@ -108,6 +108,7 @@ static void settle_plan(const eden_optimizer *o, eden_plan *plan)
         eden_item *item = &plan->items[i];
         const eden_entry *entry = &o->tensors[item->entry];
         const eden_array *master = &entry->array[EDEN_ARRAY_MASTER];
+        o->tensors[item->entry].item = i;
         item->job.base[0] = master->data ? master->data : entry->tensor.data;
         for (size_t s = 2; s < item->job.rule->slot_count; s++)
             if (entry->array[s].data) item->job.base[s] = entry->array[s].data;

@@ -148,6 +148,16 @@ void eden_run_program(eden_optimizer *o, eden_program program, int (*wants)(cons
     eden_float_leave(&saved);
 }
 
+void eden_run_item(eden_optimizer *o, size_t item, const eden_grad_scale *scale)
+{
+    eden_float_env saved;
+    eden_float_enter(&saved);
+    o->plan->items[item].active = 1;
+    attach(o, EDEN_STEP, item, scale);
+    run_wave(o, EDEN_STEP, item, item + 1);
+    eden_float_leave(&saved);
+}
+
 /* ---- scanning ------------------------------------------------------------------------------------ */
 
 /* Elements [at, at + n) of a gradient as floats: in place, or decoded into `room`. */

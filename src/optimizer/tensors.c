@@ -206,8 +206,9 @@ eden_status eden_check_writable(const eden_optimizer *o, const char *call, eden_
 eden_status eden_zero_grad(eden_optimizer *o, eden_error *error)
 {
     if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "eden_zero_grad: optimizer is NULL");
-    if (o->pending) return EDEN_OK;
-    const eden_status status = eden_check_writable(o, "eden_zero_grad", error);
+    eden_status status = eden_not_early(o, "eden_zero_grad", error);
+    if (status || o->pending) return status;
+    status = eden_check_writable(o, "eden_zero_grad", error);
     if (status) return status;
     for (size_t i = 0; i < o->tensor_count; i++) {
         const eden_tensor *t = &o->tensors[i].tensor;

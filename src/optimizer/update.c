@@ -12,6 +12,7 @@
 static const eden_grad_scale neutral = { 1, INFINITY, 1 };
 
 static int has_grad(const eden_entry *entry) { return entry->tensor.grad != NULL; }
+static int is_due(const eden_entry *entry) { return entry->tensor.grad && !entry->early; }
 static int is_ahead(const eden_entry *entry) { return entry->ahead; }
 static int left_behind(const eden_entry *entry) { return entry->ahead && !entry->tensor.grad; }
 static int not_yet_ahead(const eden_entry *entry) { return !entry->ahead && entry->tensor.grad; }
@@ -21,7 +22,7 @@ eden_status eden_not_ahead(const eden_optimizer *o, const char *call, eden_error
     if (o->swapped)
         return eden_fail(error, EDEN_E_ORDER, "%s: the averages are where the weights were; return with "
                          "eden_swap_average() first", call);
-    if (!o->looking_ahead) return EDEN_OK;
+    if (!o->looking_ahead) return eden_not_early(o, call, error);
     return eden_fail(error, EDEN_E_ORDER, "%s: the weights are at their look-ahead point; finish with "
                      "eden_step() or eden_lookahead_end() first", call);
 }
@@ -121,7 +122,7 @@ static eden_status make_ready(eden_optimizer *o, eden_error *error)
     eden_status status = o->swapped ? eden_not_ahead(o, "eden_step", error) : eden_refresh(o, error);
     if (!status) status = check_counts(o, error);
     if (!status && o->config.zero_grad) status = eden_check_writable(o, "eden_step", error);
-    if (!status) status = eden_schedule_all(o, o->steps + 1, error);
+    if (!status && !o->early) status = eden_schedule_all(o, o->steps + 1, error);
     if (!status && eden_has_lookahead(o) && !o->looking_ahead)
         status = eden_fail(error, EDEN_E_ORDER, "lookahead = 1 wants eden_lookahead_begin() before each "
                                                 "gradient is computed");
@@ -159,6 +160,30 @@ static void zero_frozen(eden_optimizer *o)
     }
 }
 
+eden_grad_scale eden_step_scale(const eden_optimizer *o)
+{
+    eden_grad_scale scale = neutral;
+    scale.pre = (float)((o->config.maximize ? -1.0 : 1.0) / o->config.accumulate / o->loss_scale);
+    if (o->config.clip_value > 0) scale.limit = (float)o->config.clip_value;
+    return scale;
+}
+
+/* The step has been taken. */
+static void count_step(eden_optimizer *o)
+{
+    const int averages = eden_averages_at(o, ++o->steps);
+    o->early = 0;
+    eden_raise_loss_scale(o);
+    for (size_t i = 0; i < o->tensor_count; i++) {
+        eden_entry *entry = &o->tensors[i];
+        const int took_part = entry->early || entry->tensor.grad;
+        entry->early = 0;
+        if (!took_part || entry->tensor.flags & EDEN_FROZEN) continue;
+        entry->steps++;
+        entry->averaged += (uint64_t)averages;
+    }
+}
+
 static eden_status step(eden_optimizer *o, eden_error *error)
 {
     int skip;
@@ -168,10 +193,7 @@ static eden_status step(eden_optimizer *o, eden_error *error)
         o->pending++;
         return EDEN_OK;
     }
-    eden_grad_scale scale = neutral;
-    scale.pre = (float)((o->config.maximize ? -1.0 : 1.0) / o->config.accumulate / o->loss_scale);
-    if (o->config.clip_value > 0) scale.limit = (float)o->config.clip_value;
-
+    eden_grad_scale scale = eden_step_scale(o);
     o->pending = 0;
     status = judge_gradients(o, &scale, &skip, error);
     if (status) return status;
@@ -182,18 +204,10 @@ static eden_status step(eden_optimizer *o, eden_error *error)
         return o->config.zero_grad ? eden_zero_grad(o, error) : EDEN_OK;
     }
     settle_lookahead(o);
-    eden_run_program(o, EDEN_STEP, has_grad, &scale);
+    eden_run_program(o, EDEN_STEP, is_due, &scale);
     leave_lookahead(o);
     if (o->config.zero_grad) zero_frozen(o);
-    o->steps++;
-    eden_raise_loss_scale(o);
-    const int averages = eden_averages_at(o, o->steps);
-    for (size_t i = 0; i < o->tensor_count; i++) {
-        eden_entry *entry = &o->tensors[i];
-        if (!entry->tensor.grad || entry->tensor.flags & EDEN_FROZEN) continue;
-        entry->steps++;
-        entry->averaged += (uint64_t)averages;
-    }
+    count_step(o);
     return EDEN_OK;
 }
 
