@@ -37,6 +37,9 @@
     COUNT("batch", "N", 1, 1e6, "the task's", "examples to a step"),                          \
     REAL("clip", "NORM", 1e-12, 1e12, "off", "scale gradients down to this norm, all together"), \
     COUNT("accumulate", "N", 2, 1e6, "off", "batches whose gradients make one step"),         \
+    { "average", 0, CLI_TEXT, "ema:DECAY|swa",                                                \
+      "test averages of the weights over the steps, from step S on and every N-th with :S:N " \
+      "behind; a checkpoint has both", "off", 0, 0, CLI_NOTHING, NULL, 0 },                   \
     SWITCH("no-decay", "no weight decay for biases and normalization"),                       \
     COUNT("seed", "N", 0, 9007199254740991.0, "1", "of the weights, the data's order and dropout"), \
     COUNT("threads", "N", 1, 256, "one a core", "threads; their number changes no result")

@@ -112,6 +112,8 @@ char *cli_compare_notes(const cli_comparison *c)
                         (unsigned long long)c->entries[i].trials[k].diverged_at);
     if (c->seeds > 1)
         fprintf(out, "+- is the standard deviation over the %zu seeds.\n", c->seeds);
+    if (c->config.average)
+        fprintf(out, "Tests are of averaged weights, %s.\n", c->config.average);
     return closed(out, &text);
 }
 

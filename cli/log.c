@@ -42,7 +42,7 @@ json_t *cli_log_header(const char *task, const lab_config *config, const lab_dat
     json_t *settings = settings_json(config);
     if (!settings) return NULL;
     return json_pack(
-        "{ss, ss, ss, so, ss, ss, so, so, ss, so, so, so, so, so, sb, so, so, so, so, so}",
+        "{ss, ss, ss, so, ss, ss, so, so, ss, so, so, so, so, so, so, sb, so, so, so, so, so}",
         "command", "train", "version", eden_version(), "task", task,
         "data", cli_json_text(data->name), "hash", hash, "model", config->model.kind,
         "network", cli_json_text(lab_model_describe(model)),
@@ -51,6 +51,7 @@ json_t *cli_log_header(const char *task, const lab_config *config, const lab_dat
         "schedule", config->schedule ? cli_json_text(config->schedule) : json_null(),
         "warmup", whole(config->warmup), "clip", cli_json_exact(config->clip_norm),
         "accumulate", whole(config->accumulate ? config->accumulate : 1),
+        "average", config->average ? cli_json_text(config->average) : json_null(),
         "no_decay", config->no_decay != NULL, "classes", whole(data->classes),
         "batch", whole(config->batch), "seed", whole(config->seed),
         "epochs", whole(config->epochs), "steps", whole(steps));

@@ -74,6 +74,8 @@ static void print_head(const cli_training *t)
     cli_wrap(t->out, 10, column, 79, t->source);
     fprintf(t->out, ")\n");
     if (c->schedule) fprintf(t->out, "%-10s%s\n", "schedule", c->schedule);
+    if (c->average)
+        fprintf(t->out, "%-10s%s; test results are of the averaged weights\n", "average", c->average);
     fprintf(t->out, "%-10sbatch %llu, %llu epoch%s of %llu steps, seed %llu, ", "run",
             (unsigned long long)c->batch, (unsigned long long)c->epochs, c->epochs == 1 ? "" : "s",
             (unsigned long long)(p->steps / c->epochs), (unsigned long long)c->seed);

@@ -113,6 +113,7 @@ static int check_options(const cli_training *t)
     if (!code) code = check_number(t, "batch", (double)c->batch, 0);
     if (!code) code = check_number(t, "clip", c->clip_norm, 0);
     if (!code) code = check_number(t, "accumulate", c->accumulate, 0);
+    if (!code) code = check_text(t, "average", c->average);
     if (!code) code = check_number(t, "seed", (double)c->seed, -1);
     if (!code && cli_has(t->args, "no-decay") && !c->no_decay)
         code = refuse(t, "no-decay", "", "decay for all");

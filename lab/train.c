@@ -100,8 +100,8 @@ static int keep(const char **text)
 static int keep_texts(lab_config *config)
 {
     const char **all[] = { &config->optimizer, &config->settings, &config->no_decay,
-                           &config->schedule, &config->model.kind, &config->model.widths,
-                           &config->model.norm };
+                           &config->schedule, &config->average, &config->model.kind,
+                           &config->model.widths, &config->model.norm };
     int kept = 1;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         const int wanted = *all[i] != NULL;
@@ -151,7 +151,11 @@ static eden_status create_optimizer(lab_run *run, eden_error *error)
     options.threads = config->threads;
     options.accumulate = config->accumulate;
     options.clip_norm = config->clip_norm;
-    eden_status status = eden_optimizer_create(&run->optimizer, config->optimizer, &options, error);
+    eden_status status = EDEN_OK;
+    if (config->average) status = lab_average_read(config->average, &options, error);
+    run->average_start = options.average_start;
+    if (!status)
+        status = eden_optimizer_create(&run->optimizer, config->optimizer, &options, error);
     if (!status && config->settings)
         status = eden_set_text(run->optimizer, NULL, config->settings, error);
     if (status) return status;
@@ -191,6 +195,12 @@ eden_status lab_run_create(lab_run **out, const lab_config *config, const lab_da
                                     .lr = NAN, .loss = NAN, .accuracy = NAN, .train_loss = NAN,
                                     .test_loss = NAN, .test_accuracy = NAN };
     run->started = now();
+    if (run->average_start > run->progress.steps) {
+        status = lab_fail(error, EDEN_E_VALUE, "average '%.60s' begins after the run's %llu steps",
+                          config->average, (unsigned long long)run->progress.steps);
+        lab_run_destroy(run);
+        return status;
+    }
     *out = run;
     return EDEN_OK;
 }
@@ -201,7 +211,7 @@ void lab_run_destroy(lab_run *run)
     lab_config *c = &run->config;
     eden_optimizer_destroy(run->optimizer);
     lab_model_destroy(run->model);
-    const char *texts[] = { c->optimizer, c->settings, c->no_decay, c->schedule,
+    const char *texts[] = { c->optimizer, c->settings, c->no_decay, c->schedule, c->average,
                             c->model.kind, c->model.widths, c->model.norm };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free((void *)(uintptr_t)texts[i]);
     free(run->order);
@@ -292,7 +302,11 @@ eden_status lab_run_evaluate(lab_run *run, double *loss, double *accuracy, eden_
     uint64_t correct = 0;
     double mean = 0;
     const lab_split *test = &run->data->test;
-    const eden_status status = lab_model_eval(run->model, test, &mean, &correct, error);
+    const int averages = run->average_start && eden_steps(run->optimizer) >= run->average_start;
+    eden_status status = averages ? eden_swap_average(run->optimizer, error) : EDEN_OK;
+    if (status) return status;
+    status = lab_model_eval(run->model, test, &mean, &correct, error);
+    if (averages) eden_swap_average(run->optimizer, NULL); /* the way back cannot fail */
     if (status) return status;
     *loss = mean;
     *accuracy = run->data->classes ? (double)correct / (double)test->count : NAN;

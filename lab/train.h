@@ -17,6 +17,9 @@ typedef struct {
     uint64_t epochs, batch;
     double clip_norm;       /* 0: off                                           */
     uint32_t accumulate;    /* 0 or 1: off                                      */
+    const char *average;    /* "ema:DECAY[:START[:EVERY]]" or "swa[:START[:EVERY]]":
+                               evaluate by averages of the weights from step START;
+                               running means stay the model's. NULL: off        */
     uint64_t seed;          /* of the data order (a function of seed and epoch) */
     uint32_t threads;
     lab_model_config model;
@@ -65,7 +68,7 @@ const char *lab_saved_data(const lab_saved *saved);
 uint64_t lab_saved_step(const lab_saved *saved); /* steps it has taken */
 void lab_saved_close(lab_saved *saved);
 
-/* Test-set loss and accuracy now. */
+/* Test-set loss and accuracy now, of the averages once there are any. */
 eden_status lab_run_evaluate(lab_run *run, double *loss, double *accuracy, eden_error *error);
 
 /* The optimizer for those who name none. */

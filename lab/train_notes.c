@@ -73,6 +73,7 @@ static const field fields[] = {
     { "lab.epochs", "epochs", COUNT, FIELD(epochs), 0 },
     { "lab.clip_norm", "clip_norm", REAL, FIELD(clip_norm), 1 },
     { "lab.accumulate", "accumulate", COUNT32, FIELD(accumulate), 1 },
+    { "lab.average", "average", TEXT, FIELD(average), 1 },
     { "lab.seed", "seed", COUNT, FIELD(seed), 1 },
     { "lab.model", "model", TEXT, FIELD(model.kind), 1 },
     { "lab.widths", "widths", TEXT, FIELD(model.widths), 1 },

@@ -18,6 +18,7 @@ struct lab_run {
     double loss_sum;          /* over the epoch's rows so far */
     uint64_t loss_rows;
     double started;
+    uint64_t average_start;   /* the first step that is averaged; 0: none is */
     int lookahead;            /* gradients are wanted at the look-ahead point */
     int failed;               /* a step broke off half-way */
 };
@@ -25,6 +26,9 @@ struct lab_run {
 /* Fill `error` and return `status`. */
 eden_status lab_fail(eden_error *error, eden_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* An average as text into the options of an optimizer. */
+eden_status lab_average_read(const char *text, eden_config *options, eden_error *error);
 
 /* Every number exactly, as text that no locale changes: 0.75 is "3p-2". */
 #define LAB_NUMBER_ROOM 40

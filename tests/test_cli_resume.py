@@ -120,6 +120,7 @@ class Resume(Case):
                 ("--clip 3 contradicts", "--clip", "3"),
                 ("--dropout 0.5 contradicts", "--dropout", "0.5"),
                 ("--accumulate 2 contradicts", "--accumulate", "2"),
+                ("--average swa contradicts the checkpoint, which has the default", "--average", "swa"),
                 ("--epochs 1 contradicts the checkpoint, which has 2", "--epochs", "1")]:
             with self.subTest(words):
                 self.refused(64, part, "digits", "--resume", "a", "--save", "a", *words)

@@ -92,6 +92,22 @@ class Output(Case):
         self.assertEqual(result["state_bytes_per_weight"], 4)
         self.assertGreaterEqual(result["seconds"], result["step_seconds"])
 
+    def test_average(self):
+        """Averages are tested and not trained by; a checkpoint knows them."""
+        plain = self.digits("--schedule", "constant(1)")
+        first, second = [self.digits("--schedule", "constant(1)", "--average", how, "--save", "a")
+                         for how in ("swa:46", "ema:0.9:46:2")]
+        for result in first, second:
+            self.assertEqual([e["train_loss"] for e in result["history"]],
+                             [e["train_loss"] for e in plain["history"]])
+            self.assertEqual(result["history"][0]["test_loss"], plain["history"][0]["test_loss"])
+            self.assertNotEqual(result["test_loss"], plain["test_loss"])
+        self.assertNotEqual(first["test_loss"], second["test_loss"])
+        self.assertEqual((plain["average"], second["average"]), (None, "ema:0.9:46:2"))
+        text = self.train("digits", "--resume", "a", "--eval")
+        self.assertIn("average   ema:0.9:46:2; test results are of the averaged weights", text)
+        self.assertIn("loss %.4f," % second["test_loss"], text)
+
     def test_log(self):
         result = self.digits("--log", "a.jsonl", "--clip", "1", "--schedule", "cosine(90)",
                              "--warmup", "4")
@@ -264,6 +280,7 @@ class Refusals(Case):
                  "--no-decay"),
                 ("'cosin'", "digits", "--schedule", "cosin(3)"),
                 ("accumulate = 46 is more than the 45 batches", "digits", "--accumulate", "46"),
+                ("average 'mean': no average is called so", "digits", "--average", "mean"),
                 ("takes no 'x'", "digits", "x"),
                 ("mnist needs the folder", "mnist"),
                 ("csv needs the file", "csv"),
