@@ -237,6 +237,16 @@ typedef struct {
  * they are: a NaN spreads. Arrays must not overlap. */
 EDEN_API eden_status eden_rule_step(const eden_rule_call *call, size_t *index);
 
+/* ---- numbers of 16 bits --------------------------------------------------- */
+
+/* Store `count` numbers in another dtype: EDEN_F32, EDEN_BF16 or EDEN_F16, either way,
+ * as a step stores them: to nearest, ties to even. What is too large becomes
+ * infinite and what is too small 0; NaN stays NaN. Each array is aligned to its
+ * elements. They may not overlap, except that `to` may be `from` where both have
+ * elements of one size. Everything else is EDEN_E_ARGUMENT, and nothing written. */
+EDEN_API eden_status eden_convert(void *to, uint32_t to_dtype, const void *from,
+                                  uint32_t from_dtype, uint64_t count);
+
 #ifdef __cplusplus
 }
 #endif
