@@ -17,6 +17,9 @@
  *     eden.plateau.SETTING.GROUP    what a schedule remembers
  *     eden.steps.NAME, eden.group.NAME, eden.split.NAME
  *     eden.averaged.NAME            steps in its average, if there are averages
+ *     eden.storage.NAME             "bf16,q8,kahan": weights, state, rounding; absent
+ *                                   if "f32,f32,nearest"
+ *     eden.seed                     if any tensor's rounding is stochastic
  *     eden.note.KEY
  *
  * Names may hold any character, so each stands at the end of its key; a setting
@@ -32,6 +35,7 @@
 
 #define EDEN_CHECKPOINT_FORMAT "1"
 #define EDEN_BOTH ((uint32_t)(EDEN_WEIGHTS | EDEN_OPTIM))
+#define EDEN_PLAIN_STORAGE "f32,f32,nearest"
 #define EDEN_KEY_ROOM 640 /* a prefix, a setting, a name, and zero */
 
 /* ---- meta.c ------------------------------------------------------------------- */
@@ -43,6 +47,12 @@ const char *eden_join(char key[EDEN_KEY_ROOM], const char *a, const char *b, con
 /* The file's name for an array's dtype, and for that of a tensor's weights. */
 const char *eden_array_dtype(const eden_tensor *tensor, size_t i, const eden_array *array);
 const char *eden_weights_dtype(const eden_tensor *tensor);
+
+/* "bf16,q8,kahan": what a tensor's numbers are stored in, which decides results. */
+const char *eden_storage_text(const eden_tensor *tensor, char text[EDEN_NUMBER_ROOM]);
+
+/* Does any tensor round by chance, so that the seed decides results? */
+int eden_takes_chances(const eden_optimizer *o);
 
 /* NAME@SLOT of array i, or of its 8-bit scales NAME@SLOT@scale; NULL if too long. */
 const char *eden_array_key(char key[EDEN_KEY_ROOM], const char *tensor, const eden_rule *rule,

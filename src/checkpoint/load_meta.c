@@ -207,9 +207,23 @@ static eden_status load_averaged(const eden_loading *l, eden_entry *entry, eden_
     return damaged(l, "eden.averaged.", entry->name, value_of(l, "eden.averaged.", entry->name, "", ""), error);
 }
 
+/* Of rounding by chance; where only one side has that, storages differ. */
+static eden_status load_seed(eden_loading *l, eden_error *error)
+{
+    uint64_t seed = 0;
+    const char *text = eden_file_value(l->file, "eden.seed");
+    if (!text || !eden_takes_chances(&l->next)) return EDEN_OK;
+    const eden_status status = load_count(l, "eden.seed", "", &seed, error);
+    if (!status && seed != l->next.config.seed)
+        eden_differ(l, "config.seed is %.30s in the file and %llu here", text,
+                    (unsigned long long)l->next.config.seed);
+    return status;
+}
+
 static eden_status load_tensor(eden_loading *l, eden_entry *entry, eden_error *error)
 {
     const char *here = l->next.groups[entry->group].name, *name = entry->name;
+    char number[EDEN_NUMBER_ROOM];
     uint64_t split = 1;
     if (!value_of(l, "eden.steps.", name, "", "")) {
         if (!(l->parts & EDEN_WEIGHTS)) eden_differ(l, "tensor '%.60s' is not in the file", name);
@@ -225,6 +239,11 @@ static eden_status load_tensor(eden_loading *l, eden_entry *entry, eden_error *e
     if (strcmp(group, here) != 0)
         eden_differ(l, "tensor '%.60s' is in group '%.60s' in the file and in '%.60s' here", name, group,
                     here);
+    const char *storage = value_of(l, "eden.storage.", name, "", "");
+    if (!storage) storage = EDEN_PLAIN_STORAGE;
+    if (strcmp(storage, eden_storage_text(&entry->tensor, number)) != 0)
+        eden_differ(l, "tensor '%.60s' is stored as %.30s in the file and as %s here", name, storage,
+                    number);
     if (split != eden_split_of(&entry->tensor))
         eden_differ(l, "tensor '%.60s' has split = %llu in the file and %u here", name,
                     (unsigned long long)split, eden_split_of(&entry->tensor));
@@ -292,6 +311,7 @@ eden_status eden_load_meta(eden_loading *l, eden_error *error)
 {
     const char *key;
     eden_status status = load_counts(l, error);
+    if (!status) status = load_seed(l, error);
     for (size_t g = 0; g < l->next.group_count && !status; g++) status = load_group(l, g, error);
     for (size_t i = 0; i < l->next.tensor_count && !status; i++)
         status = load_tensor(l, &l->next.tensors[i], error);

@@ -30,6 +30,23 @@ const char *eden_array_dtype(const eden_tensor *tensor, size_t i, const eden_arr
     }
 }
 
+/* "bf16,q8,kahan": weights, state, rounding. */
+const char *eden_storage_text(const eden_tensor *tensor, char text[EDEN_NUMBER_ROOM])
+{
+    static const char *const dtypes[] = { "f32", "bf16", "f16", "q8" };
+    static const char *const roundings[] = { "nearest", "master", "split", "stochastic", "kahan" };
+    snprintf(text, EDEN_NUMBER_ROOM, "%s,%s,%s", dtypes[tensor->dtype], dtypes[tensor->state_dtype],
+             roundings[tensor->rounding]);
+    return text;
+}
+
+int eden_takes_chances(const eden_optimizer *o)
+{
+    for (size_t i = 0; i < o->tensor_count; i++)
+        if (o->tensors[i].tensor.rounding == EDEN_STOCHASTIC) return 1;
+    return 0;
+}
+
 const char *eden_array_key(char key[EDEN_KEY_ROOM], const char *tensor, const eden_rule *rule,
                            size_t i, int scale)
 {
@@ -201,6 +218,9 @@ static eden_status put_tensor(const eden_optimizer *o, const eden_entry *entry, 
         status = put(w, "eden.split.", entry->name, eden_print_count(split, number), error);
     if (!status && entry->averages)
         status = put(w, "eden.averaged.", entry->name, eden_print_count(entry->averaged, number), error);
+    const char *storage = eden_storage_text(&entry->tensor, number);
+    if (!status && strcmp(storage, EDEN_PLAIN_STORAGE) != 0)
+        status = put(w, "eden.storage.", entry->name, storage, error);
     return status;
 }
 
@@ -231,6 +251,8 @@ static eden_status put_optimizer(const eden_optimizer *o, eden_writer *w, eden_e
     if (!status) status = put(w, "eden.skipped", "", eden_print_count(o->skipped, number), error);
     if (!status) status = put(w, "eden.grad_norm", "", norm_text(o->grad_norm, number), error);
     if (!status) status = put_config(o, w, error);
+    if (!status && eden_takes_chances(o))
+        status = put(w, "eden.seed", "", eden_print_count(o->config.seed, number), error);
     for (size_t g = 0; g < o->group_count && !status; g++)
         status = put_group(&o->groups[g], w, error);
     for (size_t i = 0; i < o->tensor_count && !status; i++)
