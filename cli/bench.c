@@ -1,34 +1,21 @@
 /* bench.c - eden bench. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli/bench.h"
 #include "cli/commands.h"
 #include "cli/json.h"
-#include "cli/names.h"
+#include "cli/storage.h"
 
-/* A word's place in "f32|bf16|..."; the table of options has refused all others. */
-static uint32_t word_index(const char *words, const char *word)
+static bench_case read_case(const cli_args *args, const cli_settings *settings,
+                            const lab_storage *storage)
 {
-    uint32_t i = 0;
-    while (strncmp(words, word, strlen(word)) || (words[strlen(word)] && words[strlen(word)] != '|')) {
-        words += strcspn(words, "|");
-        words += *words == '|';
-        i++;
-    }
-    return i;
-}
-
-static bench_case read_case(const cli_args *args, const cli_settings *settings)
-{
-    static const char dtypes[] = "f32|bf16|f16|q8", roundings[] = "nearest|master|split|stochastic|kahan";
     bench_case c = { .settings = settings, .seconds = cli_real(args, "seconds", 2) };
     c.tensors = cli_count(args, "tensors", 1);
     c.threads = (uint32_t)cli_count(args, "threads", 0);
-    c.dtype = word_index(dtypes, cli_text(args, "dtype", "f32"));
-    c.grad_dtype = word_index(dtypes, cli_text(args, "grad-dtype", "f32"));
-    c.state_dtype = word_index(dtypes, cli_text(args, "state-dtype", "f32"));
-    c.rounding = word_index(roundings, cli_text(args, "rounding", "nearest"));
+    c.dtype = storage->dtype;
+    c.grad_dtype = storage->grad_dtype;
+    c.state_dtype = storage->state_dtype;
+    c.rounding = storage->rounding;
     c.clip_norm = cli_real(args, "clip", 0);
     c.check = cli_has(args, "check");
     c.zero_grad = cli_has(args, "zero-grad");
@@ -108,11 +95,14 @@ static int run_all(const cli_args *args, bench_case *c)
 int cli_bench(const cli_args *args)
 {
     cli_settings settings = { 0 };
+    lab_storage storage;
     int code = cli_settings_create(&settings, args->operands[0]);
     if (!code) code = cli_settings_from(&settings, args);
     if (!code) code = cli_settings_check(&settings, args->command);
+    if (!code) code = cli_storage_read(args, &storage);
+    if (!code) code = cli_storage_check(&storage, &settings, args->command);
     if (!code) {
-        bench_case c = read_case(args, &settings);
+        bench_case c = read_case(args, &settings, &storage);
         code = run_all(args, &c);
     }
     cli_settings_free(&settings);

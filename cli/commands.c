@@ -5,6 +5,7 @@
 
 #include "cli/names.h"
 #include "cli/output.h"
+#include "lab/storage.h"
 
 #define END { 0 }
 #define SWITCH(name, doc) { name, 0, CLI_SWITCH, NULL, doc, NULL, 0, 0, CLI_NOTHING, NULL, 0 }
@@ -19,6 +20,14 @@
 #define MANY(name, value, doc) { name, 0, CLI_TEXT, value, doc, NULL, 0, 0, CLI_NOTHING, NULL, 1 }
 
 #define JSON SWITCH("json", "print JSON for other programs")
+
+/* How numbers are stored. */
+#define STATE_DTYPE WORDS("state-dtype", LAB_STATE_DTYPES, "f32", "how the optimizer's state is stored")
+#define ROUNDING                                                                              \
+    WORDS("rounding", LAB_ROUNDINGS, "nearest", "what becomes of what 16-bit weights cannot hold")
+#define STORAGE                                                                               \
+    WORDS("dtype", LAB_DTYPES, "f32", "how weights are stored"),                              \
+    WORDS("grad-dtype", LAB_DTYPES, "f32", "how gradients are stored"), STATE_DTYPE, ROUNDING
 
 /* What train and compare share. A seed may have 53 bits, so that every JSON
  * reader keeps it. */
@@ -41,7 +50,9 @@
       "test averages of the weights over the steps, from step S on and every N-th with :S:N " \
       "behind; a checkpoint has both", "off", 0, 0, CLI_NOTHING, NULL, 0 },                   \
     SWITCH("no-decay", "no weight decay for biases and normalization"),                       \
-    COUNT("seed", "N", 0, 9007199254740991.0, "1", "of the weights, the data's order and dropout"), \
+    STORAGE,                                                                                  \
+    COUNT("seed", "N", 0, 9007199254740991.0, "1",                                            \
+          "of the weights, the data's order, dropout and rounding by chance"),                \
     COUNT("threads", "N", 1, 256, "one a core", "threads; their number changes no result")
 
 static const cli_option json_only[] = { JSON, END };
@@ -83,6 +94,8 @@ static const cli_option step[] = {
     MANY("set", "NAME=VALUE", "a setting, the same as --NAME VALUE; more may follow as words"),
     MANY("group", "REGEX:NAME=VALUE,...",
          "settings for the tensors whose name matches (POSIX extended) and no earlier --group took"),
+    STATE_DTYPE,
+    ROUNDING,
     COUNT("repeat", "N", 1, 1e9, "1", "steps to take with the same gradients"),
     COUNT("threads", "N", 1, 256, "one a core", "threads; their number changes no result"),
     END
@@ -97,11 +110,7 @@ static const cli_option plot[] = {
 static const cli_option bench[] = {
     COUNT("params", "N", 1024, 4e9, "2^14, 2^18, 2^26", "elements in all"),
     COUNT("tensors", "N", 1, 1e6, "1", "tensors they are divided among"),
-    WORDS("dtype", "f32|bf16|f16", "f32", "how weights are stored"),
-    WORDS("grad-dtype", "f32|bf16|f16", "f32", "how gradients are stored"),
-    WORDS("state-dtype", "f32|bf16|f16|q8", "f32", "how state is stored"),
-    WORDS("rounding", "nearest|master|split|stochastic|kahan", "nearest",
-          "what becomes of what 16-bit weights cannot hold"),
+    STORAGE,
     SWITCH("check", "look for bad gradients first, as a program does by default"),
     REAL("clip", "NORM", 1e-12, 1e12, "off", "clip gradients to this norm"),
     SWITCH("zero-grad", "zero the gradients in the step"),
@@ -129,6 +138,10 @@ static const cli_command commands[] = {
     { "train", "train a network", "TASK [DATA]",
       TASKS "Every setting of the chosen optimizer is a flag. Without --lr the rate comes from a "
       "table for this task, model and optimizer, and the command says so.\n\n"
+      "Networks compute in float32. --dtype, --grad-dtype and --state-dtype say what lies in memory "
+      "between steps; --rounding keeps what 16-bit weights would lose of a step: in float32 copies "
+      "(master), in the bits that bf16 lacks (split), in the mean (stochastic) or for the next step "
+      "(kahan).\n\n"
       "Ctrl-C finishes the step, saves if --save was given, and says how to resume; a second "
       "Ctrl-C stops at once. A resumed run takes model and settings from the checkpoint.",
       "eden train digits\n"

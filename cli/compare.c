@@ -12,6 +12,7 @@
 #include "cli/names.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "cli/storage.h"
 #include "cli/task.h"
 
 static void free_entry(cli_entry *entry, size_t seeds)
@@ -33,6 +34,15 @@ static void free_comparison(cli_comparison *c)
 
 /* ---- which optimizers ---------------------------------------------------------------- */
 
+/* In a comparison an optimizer may have no state, as long as another has some. */
+static int check_storage(cli_comparison *c, const cli_settings *settings)
+{
+    lab_storage storage = c->config.storage;
+    if (cli_storage_has_state(settings->rule, settings->values)) c->stateful = 1;
+    else storage.state_dtype = EDEN_F32;
+    return cli_storage_check(&storage, settings, c->args->command);
+}
+
 static int add_entry(cli_comparison *c, const char *name, size_t length)
 {
     cli_settings settings;
@@ -47,6 +57,7 @@ static int add_entry(cli_comparison *c, const char *name, size_t length)
             return cli_usage(c->args->command, "--optimizers names %s twice", entry->name);
     int code = cli_settings_create(&settings, entry->name);
     if (!code) code = cli_task_rate(c->args, &c->config, &settings, &entry->source);
+    if (!code) code = check_storage(c, &settings);
     if (!code) {
         const size_t lr = eden_rule_hyper_index(settings.rule, "lr");
         if (lr != SIZE_MAX) entry->lr = settings.values[lr];
@@ -86,6 +97,9 @@ static int add_entries(cli_comparison *c)
     for (size_t i = 0; !code && !list && i < known; i++)
         code = add_entry(c, names[i].name, strlen(names[i].name));
     free(names);
+    if (!code && c->config.storage.state_dtype != EDEN_F32 && !c->stateful)
+        return cli_storage_no_state(c->config.storage.state_dtype, "what is compared",
+                                    c->args->command);
     return code;
 }
 

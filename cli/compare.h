@@ -42,6 +42,7 @@ typedef struct {
     char *network;         /* lab_model_describe() */
     uint64_t weights, epoch_steps;
     size_t seeds;
+    int stateful;          /* 1: some optimizer has state for each weight */
     double target;         /* share of the test set, or a test loss */
     cli_entry control;     /* the same weights, never trained */
     cli_entry *entries;

@@ -4,6 +4,7 @@
 
 #include "cli/compare.h"
 #include "cli/json.h"
+#include "cli/storage.h"
 
 static json_t *whole(uint64_t value) { return json_integer((json_int_t)value); }
 
@@ -82,5 +83,10 @@ int cli_compare_json(const cli_comparison *c)
         whole(c->config.seed), "seeds", whole(c->seeds), "target",
         cli_json_number(c->target > 0 ? c->target : NAN), "control", one(c, &c->control),
         "optimizers", rows);
+    if (all && !cli_storage_is_plain(&c->config.storage)
+        && json_object_set_new(all, "storage", cli_storage_json(&c->config.storage))) {
+        json_decref(all);
+        all = NULL;
+    }
     return cli_json_print(all, stdout, 2);
 }

@@ -5,6 +5,7 @@
 
 #include "cli/compare.h"
 #include "cli/output.h"
+#include "cli/storage.h"
 #include "cli/task.h"
 
 enum { WIDTH = 79 };
@@ -82,7 +83,7 @@ static char *closed(FILE *out, char **text)
 
 char *cli_compare_about(const cli_comparison *c)
 {
-    char data[CLI_TASK_ROOM], *text = NULL, seeds[64];
+    char data[CLI_TASK_ROOM], *text = NULL, seeds[64], storage[CLI_STORAGE_ROOM];
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (!out) return NULL;
@@ -95,6 +96,8 @@ char *cli_compare_about(const cli_comparison *c)
             cli_task_describe(&c->data, data), c->network, (unsigned long long)c->config.epochs,
             c->config.epochs == 1 ? "" : "s", (unsigned long long)c->epoch_steps,
             (unsigned long long)c->config.batch, seeds);
+    if (!cli_storage_is_plain(&c->config.storage))
+        fprintf(out, "; %s", cli_storage_text(&c->config.storage, storage));
     return closed(out, &text);
 }
 

@@ -10,6 +10,7 @@
 #include "cli/json.h"
 #include "cli/output.h"
 #include "cli/settings.h"
+#include "cli/storage.h"
 
 /* ---- records ------------------------------------------------------------------------ */
 
@@ -41,7 +42,7 @@ json_t *cli_log_header(const char *task, const lab_config *config, const lab_dat
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)data->hash);
     json_t *settings = settings_json(config);
     if (!settings) return NULL;
-    return json_pack(
+    json_t *json = json_pack(
         "{ss, ss, ss, so, ss, ss, so, so, ss, so, so, so, so, so, so, sb, so, so, so, so, so}",
         "command", "train", "version", eden_version(), "task", task,
         "data", cli_json_text(data->name), "hash", hash, "model", config->model.kind,
@@ -55,6 +56,12 @@ json_t *cli_log_header(const char *task, const lab_config *config, const lab_dat
         "no_decay", config->no_decay != NULL, "classes", whole(data->classes),
         "batch", whole(config->batch), "seed", whole(config->seed),
         "epochs", whole(config->epochs), "steps", whole(steps));
+    if (json && !cli_storage_is_plain(&config->storage)
+        && json_object_set_new(json, "storage", cli_storage_json(&config->storage))) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 json_t *cli_log_step(const lab_progress *p, int clipped)

@@ -11,7 +11,9 @@
  *      "steps": 900}
  *
  * "settings" holds every setting of the optimizer, choices by name; "classes" is 0
- * for a regression; "steps" is the length of the whole run. Then, every so many
+ * for a regression; "steps" is the length of the whole run. A run that stores
+ * anything but float32 has "storage": {"dtype": "bf16", "grad_dtype": "f32",
+ * "state_dtype": "q8", "rounding": "kahan"} as well. Then, every so many
  * steps, a step record:
  *
  *     {"step": 7, "epoch": 1, "lr": 0.01, "loss": 1.93, "accuracy": 0.4375,

@@ -67,11 +67,11 @@ int cli_fail_eden(const eden_error *error, cli_doing doing)
     case EDEN_E_IO: code = doing == CLI_READING ? CLI_NO_INPUT : CLI_IO; break;
     case EDEN_E_FORMAT:
     case EDEN_E_MISMATCH:
-    case EDEN_E_DTYPE:
     case EDEN_E_GRADIENT:
     case EDEN_E_OVERFLOW: code = CLI_DATA; break;
     case EDEN_E_NAME:
     case EDEN_E_VALUE:
+    case EDEN_E_DTYPE:
     case EDEN_E_SHAPE: code = doing == CLI_RUNNING ? CLI_USAGE : CLI_DATA; break;
     case EDEN_E_ORDER: code = CLI_USAGE; break;
     case EDEN_E_ARGUMENT: code = doing == CLI_RUNNING ? CLI_USAGE : CLI_INTERNAL; break;

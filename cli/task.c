@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/names.h"
+#include "cli/storage.h"
 
 /* What a task takes and does unless told otherwise. */
 typedef struct {
@@ -127,6 +128,8 @@ int cli_task_config(const cli_args *args, const lab_data *data, lab_config *conf
                    .seed = seed,
                    .threads = threads },
     };
+    const int code = cli_storage_read(args, &config->storage);
+    if (code) return code;
     if (config->batch > data->train.count && cli_has(args, "batch"))
         return cli_usage(args->command, "--batch %llu is more than the %llu training examples",
                          (unsigned long long)config->batch,

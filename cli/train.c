@@ -10,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/json.h"
 #include "cli/names.h"
+#include "cli/storage.h"
 
 /* ---- before the first step ------------------------------------------------------------ */
 
@@ -30,6 +31,7 @@ static int fresh_settings(cli_training *t)
 static int fresh_config(cli_training *t)
 {
     int code = cli_task_config(t->args, &t->data, &t->config, t->schedule);
+    if (!code) code = cli_storage_check(&t->config.storage, &t->settings, t->args->command);
     if (!code) code = cli_task_rate(t->args, &t->config, &t->settings, &t->source);
     if (code) return code;
     t->settings_text = cli_settings_text(&t->settings);
@@ -62,7 +64,7 @@ static int prepare(cli_training *t)
 
 static void print_head(const cli_training *t)
 {
-    char text[CLI_TASK_ROOM], number[CLI_NUMBER_ROOM] = "default";
+    char text[CLI_TASK_ROOM], number[CLI_NUMBER_ROOM] = "default", storage[CLI_STORAGE_ROOM];
     const lab_progress *p = lab_run_progress(t->run);
     const lab_config *c = &t->config;
     const size_t lr = eden_rule_hyper_index(t->settings.rule, "lr");
@@ -73,6 +75,8 @@ static void print_head(const cli_training *t)
     const int column = fprintf(t->out, "%-10s%s, lr %s (", "optimizer", t->settings.name, number);
     cli_wrap(t->out, 10, column, 79, t->source);
     fprintf(t->out, ")\n");
+    if (!cli_storage_is_plain(&c->storage))
+        fprintf(t->out, "%-10s%s\n", "storage", cli_storage_text(&c->storage, storage));
     if (c->schedule) fprintf(t->out, "%-10s%s\n", "schedule", c->schedule);
     if (c->average)
         fprintf(t->out, "%-10s%s; test results are of the averaged weights\n", "average", c->average);

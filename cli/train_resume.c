@@ -83,6 +83,12 @@ static int check_number(const cli_training *t, const char *option, double theirs
     return refuse(t, option, cli_text(t->args, option, ""), text);
 }
 
+static int check_word(const cli_training *t, const char *option, const char *words, uint32_t theirs)
+{
+    char word[LAB_WORD_ROOM];
+    return check_text(t, option, lab_word(words, theirs, word));
+}
+
 static int check_settings(const cli_training *t)
 {
     cli_settings given = { 0 };
@@ -115,6 +121,10 @@ static int check_options(const cli_training *t)
     if (!code) code = check_number(t, "accumulate", c->accumulate, 0);
     if (!code) code = check_text(t, "average", c->average);
     if (!code) code = check_number(t, "seed", (double)c->seed, -1);
+    if (!code) code = check_word(t, "dtype", LAB_DTYPES, c->storage.dtype);
+    if (!code) code = check_word(t, "grad-dtype", LAB_DTYPES, c->storage.grad_dtype);
+    if (!code) code = check_word(t, "state-dtype", LAB_STATE_DTYPES, c->storage.state_dtype);
+    if (!code) code = check_word(t, "rounding", LAB_ROUNDINGS, c->storage.rounding);
     if (!code && cli_has(t->args, "no-decay") && !c->no_decay)
         code = refuse(t, "no-decay", "", "decay for all");
     return code ? code : check_settings(t);

@@ -190,6 +190,8 @@ void lab_model_destroy(lab_model *m)
     for (uint32_t i = 0; i < m->layers; i++) free(m->layer[i].sums);
     free(m->values);
     free(m->grads);
+    free(m->stored);
+    free(m->stored_grads);
     free(m->space);
     free(m);
 }
@@ -199,13 +201,21 @@ uint64_t lab_model_weights(const lab_model *m) { return m->weights; }
 
 /* ---- the optimizer ------------------------------------------------------------------------- */
 
-static eden_status add_tensor(const lab_tensor *t, eden_optimizer *optimizer, const char *vectors,
-                              eden_error *error)
+static eden_status add_tensor(const lab_model *m, const lab_tensor *t, eden_optimizer *optimizer,
+                              const char *vectors, eden_error *error)
 {
     eden_tensor tensor = EDEN_TENSOR_INIT;
     tensor.data = t->value;
     tensor.grad = t->grad;
     tensor.flags = t->role == LAB_RUNNING ? EDEN_FROZEN : EDEN_GRAD_WRITABLE;
+    if (t->role != LAB_RUNNING) {
+        tensor.dtype = m->storage.dtype;
+        tensor.grad_dtype = m->storage.grad_dtype;
+        tensor.state_dtype = m->storage.state_dtype;
+        tensor.rounding = m->storage.rounding;
+        if (m->stored) tensor.data = m->stored + t->offset;
+        if (m->stored_grads) tensor.grad = m->stored_grads + t->offset;
+    }
     tensor.ndim = t->ndim;
     memcpy(tensor.shape, t->shape, sizeof t->shape);
     return eden_add_tensor(optimizer, t->name, &tensor, t->role == LAB_MATRIX ? NULL : vectors,
@@ -217,14 +227,11 @@ eden_status lab_model_register(lab_model *m, eden_optimizer *optimizer, const ch
 {
     if (!m || !optimizer)
         return data_fail(error, EDEN_E_ARGUMENT, "lab_model_register() was given NULL");
-    if (sizeof(lab_real) != sizeof(float))
-        return data_fail(error, EDEN_E_DTYPE,
-                         "this build of the model computes in float64 to be tested, and optimizers "
-                         "take float32");
+    if (sizeof(lab_real) != sizeof(float)) return lab_model_no_float(error);
     for (uint32_t i = 0; i < m->layers; i++)
         for (uint32_t k = 0; k < m->layer[i].tensors; k++) {
             const eden_status status =
-                add_tensor(&m->layer[i].tensor[k], optimizer, vectors, error);
+                add_tensor(m, &m->layer[i].tensor[k], optimizer, vectors, error);
             if (status) return status;
         }
     return EDEN_OK;

@@ -12,6 +12,7 @@
 #include <eden/eden.h>
 
 #include "lab/data.h"
+#include "lab/storage.h"
 
 typedef struct lab_model lab_model;
 
@@ -35,6 +36,18 @@ void lab_model_destroy(lab_model *model);
 /* One line, such as "mlp 64-128-64-10, 17,226 weights"; the text lives with the model. */
 const char *lab_model_describe(const lab_model *model);
 uint64_t lab_model_weights(const lab_model *model);
+
+/* The network computes in float32. Weights and gradients that are stored in 16 bits lie
+ * beside its own: store() makes room for them, once and before register(), and rounds
+ * the weights, so that the network has what is stored; narrow_grads() goes before
+ * an optimizer's step, and widen() after whatever changes the stored weights.
+ * All of these do nothing where all is float32. */
+eden_status lab_model_store(lab_model *model, const lab_storage *storage, eden_error *error);
+void lab_model_narrow_grads(lab_model *model);
+void lab_model_widen(lab_model *model);
+
+/* The gradients that lab_model_train() adds to. */
+void lab_model_zero_grads(lab_model *model);
 
 /* Give every tensor to an optimizer: matrices to the group "default", biases and
  * norms to the group named `vectors` (NULL: "default"), running means frozen. After

@@ -31,6 +31,9 @@ struct lab_model {
     uint64_t learned, all;            /* values, padding included, without and
                                          with running statistics               */
     lab_real *values, *grads;
+    lab_storage storage;
+    uint16_t *stored, *stored_grads;  /* what the optimizer gets instead of these,
+                                         at the same places; or NULL           */
     uint64_t work;                    /* multiplications for a row, forward    */
     uint64_t least_rows, most_blocks; /* how a batch is cut                    */
     lab_workers *workers;
@@ -47,6 +50,9 @@ struct lab_model {
  * own themselves. */
 eden_status lab_model_build(lab_model *model, const lab_model_config *config,
                             const lab_data *data, eden_error *error);
+
+/* Refuse an optimizer, or 16 bits, for a build that does not compute in float. */
+eden_status lab_model_no_float(eden_error *error);
 
 /* Allocate and start the weights. */
 eden_status lab_model_start(lab_model *model, eden_error *error);

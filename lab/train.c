@@ -151,6 +151,7 @@ static eden_status create_optimizer(lab_run *run, eden_error *error)
     options.threads = config->threads;
     options.accumulate = config->accumulate;
     options.clip_norm = config->clip_norm;
+    options.seed = config->seed;
     eden_status status = EDEN_OK;
     if (config->average) status = lab_average_read(config->average, &options, error);
     run->average_start = options.average_start;
@@ -183,6 +184,7 @@ eden_status lab_run_create(lab_run **out, const lab_config *config, const lab_da
         status = lab_fail(error, EDEN_E_MEMORY, "no memory for a run");
     if (!status) status = allocate(run, error);
     if (!status) status = lab_model_create(&run->model, &run->config.model, data, error);
+    if (!status) status = lab_model_store(run->model, &run->config.storage, error);
     if (!status) status = create_optimizer(run, error);
     if (status) {
         lab_run_destroy(run);
@@ -253,12 +255,28 @@ static eden_status learn(lab_run *run, uint64_t batch, uint64_t number, double *
     return EDEN_OK;
 }
 
-static eden_status update(lab_run *run, double lr, eden_error *error)
+static eden_status begin_step(lab_run *run, eden_error *error)
+{
+    eden_status status = EDEN_OK;
+    if (run->config.storage.grad_dtype == EDEN_F32)
+        status = eden_zero_grad(run->optimizer, error);
+    else
+        lab_model_zero_grads(run->model);
+    if (status || !run->lookahead) return status;
+    status = eden_lookahead_begin(run->optimizer, error);
+    if (!status) lab_model_widen(run->model);
+    return status;
+}
+
+/* Gradients that are stored in 16 bits are rounded once, when all are added up. */
+static eden_status update(lab_run *run, int last, double lr, eden_error *error)
 {
     eden_error why = { 0, "" };
+    if (last) lab_model_narrow_grads(run->model);
     const double before = now();
     const eden_status status = eden_step(run->optimizer, &why);
     run->progress.optimizer_seconds += now() - before;
+    if (last && !status) lab_model_widen(run->model);
     if (status == EDEN_E_GRADIENT) return diverged(run, lr, why.text, error);
     return status ? lab_fail(error, status, "%s", why.text) : EDEN_OK;
 }
@@ -274,12 +292,11 @@ static eden_status take_step(lab_run *run, eden_error *error)
     const uint64_t index = p->step % run->epoch_steps, epoch = p->step / run->epoch_steps + 1;
     if (eden_get_at(run->optimizer, NULL, "lr", p->step + 1, &lr, NULL)) lr = NAN;
     shuffle(run, epoch);
-    eden_status status = eden_zero_grad(run->optimizer, error);
-    if (!status && run->lookahead) status = eden_lookahead_begin(run->optimizer, error);
+    eden_status status = begin_step(run, error);
     for (uint64_t i = 0; !status && i < each; i++) {
         status = learn(run, index * each + i, p->step * each + i + 1, &loss, &rows, &correct, lr,
                        error);
-        if (!status) status = update(run, lr, error);
+        if (!status) status = update(run, i + 1 == each, lr, error);
     }
     if (status) return status;
     if (!index) run->loss_sum = 0, run->loss_rows = 0;

@@ -20,8 +20,10 @@ typedef struct {
     const char *average;    /* "ema:DECAY[:START[:EVERY]]" or "swa[:START[:EVERY]]":
                                evaluate by averages of the weights from step START;
                                running means stay the model's. NULL: off        */
-    uint64_t seed;          /* of the data order (a function of seed and epoch) */
+    uint64_t seed;          /* of the data order (a function of seed and epoch)
+                               and of rounding by chance                        */
     uint32_t threads;
+    lab_storage storage;    /* of weights, gradients and state; float32 if zero */
     lab_model_config model;
 } lab_config;
 

@@ -54,36 +54,41 @@ static int read_count(const char *text, uint64_t most, uint64_t *value)
 /* ---- the fields of a config as notes -------------------------------------------------- */
 
 /* One field: its note, its name in a sentence, where it stands and what it is. A
- * resume must agree in all that are `same`. */
+ * resume must agree in all that are `same`. A WORD has no note if it is the first. */
 typedef struct {
     const char *key, *name;
-    enum { TEXT, COUNT, COUNT32, REAL } kind;
+    enum { TEXT, COUNT, COUNT32, REAL, WORD } kind;
     size_t offset;
     int same;
+    const char *words;
 } field;
 
 #define FIELD(member) offsetof(lab_config, member)
 static const field fields[] = {
-    { "lab.optimizer", "optimizer", TEXT, FIELD(optimizer), 1 },
-    { "lab.settings", "settings", TEXT, FIELD(settings), 1 },
-    { "lab.no_decay", "no_decay", TEXT, FIELD(no_decay), 1 },
-    { "lab.schedule", "schedule", TEXT, FIELD(schedule), 1 },
-    { "lab.warmup", "warmup", COUNT, FIELD(warmup), 1 },
-    { "lab.batch", "batch", COUNT, FIELD(batch), 1 },
-    { "lab.epochs", "epochs", COUNT, FIELD(epochs), 0 },
-    { "lab.clip_norm", "clip_norm", REAL, FIELD(clip_norm), 1 },
-    { "lab.accumulate", "accumulate", COUNT32, FIELD(accumulate), 1 },
-    { "lab.average", "average", TEXT, FIELD(average), 1 },
-    { "lab.seed", "seed", COUNT, FIELD(seed), 1 },
-    { "lab.model", "model", TEXT, FIELD(model.kind), 1 },
-    { "lab.widths", "widths", TEXT, FIELD(model.widths), 1 },
-    { "lab.norm", "norm", TEXT, FIELD(model.norm), 1 },
-    { "lab.dropout", "dropout", REAL, FIELD(model.dropout), 1 },
-    { "lab.model_seed", "model seed", COUNT, FIELD(model.seed), 1 },
+    { "lab.optimizer", "optimizer", TEXT, FIELD(optimizer), 1, NULL },
+    { "lab.settings", "settings", TEXT, FIELD(settings), 1, NULL },
+    { "lab.no_decay", "no_decay", TEXT, FIELD(no_decay), 1, NULL },
+    { "lab.schedule", "schedule", TEXT, FIELD(schedule), 1, NULL },
+    { "lab.warmup", "warmup", COUNT, FIELD(warmup), 1, NULL },
+    { "lab.batch", "batch", COUNT, FIELD(batch), 1, NULL },
+    { "lab.epochs", "epochs", COUNT, FIELD(epochs), 0, NULL },
+    { "lab.clip_norm", "clip_norm", REAL, FIELD(clip_norm), 1, NULL },
+    { "lab.accumulate", "accumulate", COUNT32, FIELD(accumulate), 1, NULL },
+    { "lab.average", "average", TEXT, FIELD(average), 1, NULL },
+    { "lab.seed", "seed", COUNT, FIELD(seed), 1, NULL },
+    { "lab.model", "model", TEXT, FIELD(model.kind), 1, NULL },
+    { "lab.widths", "widths", TEXT, FIELD(model.widths), 1, NULL },
+    { "lab.norm", "norm", TEXT, FIELD(model.norm), 1, NULL },
+    { "lab.dropout", "dropout", REAL, FIELD(model.dropout), 1, NULL },
+    { "lab.model_seed", "model seed", COUNT, FIELD(model.seed), 1, NULL },
+    { "lab.dtype", "dtype", WORD, FIELD(storage.dtype), 1, LAB_DTYPES },
+    { "lab.grad_dtype", "grad_dtype", WORD, FIELD(storage.grad_dtype), 1, LAB_DTYPES },
+    { "lab.state_dtype", "state_dtype", WORD, FIELD(storage.state_dtype), 1, LAB_STATE_DTYPES },
+    { "lab.rounding", "rounding", WORD, FIELD(storage.rounding), 1, LAB_ROUNDINGS },
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
-/* A field's text, in `room` if it is a number; NULL for a text that is not set. */
+/* A field's text, in `room` if it is no text; NULL for a text that is not set. */
 static const char *field_text(const field *f, const lab_config *config, char room[NOTE_ROOM])
 {
     const void *at = (const char *)config + f->offset;
@@ -94,6 +99,7 @@ static const char *field_text(const field *f, const lab_config *config, char roo
         return room;
     }
     count = f->kind == COUNT ? *(const uint64_t *)at : *(const uint32_t *)at;
+    if (f->kind == WORD) return count ? lab_word(f->words, (uint32_t)count, room) : NULL;
     snprintf(room, NOTE_ROOM, "%llu", (unsigned long long)count);
     return room;
 }
@@ -107,6 +113,7 @@ static int set_field(const field *f, lab_config *config, const char *text)
         *(const char **)at = text;
         return 1;
     }
+    if (f->kind == WORD) return !text || lab_word_place(f->words, text, at);
     if (!text) return 0;
     if (f->kind == REAL) return lab_read_number(text, at);
     if (!read_count(text, f->kind == COUNT ? UINT64_MAX : UINT32_MAX, &count)) return 0;
@@ -249,14 +256,14 @@ static eden_status differs(const char *path, const char *name, const char *their
                            const char *ours, eden_error *error)
 {
     return lab_fail(error, EDEN_E_MISMATCH, "'%.160s' is the checkpoint of another run, with %s "
-                    "%.80s instead of %.80s", path, name, theirs ? theirs : "none",
-                    ours ? ours : "none");
+                    "%.80s instead of %.80s", path, name, theirs, ours);
 }
 
-/* Numbers as people write them. */
+/* Numbers as people write them, and what has no note. */
 static const char *for_people(const field *f, const char *text, char room[NOTE_ROOM])
 {
     double value = 0;
+    if (!text) return f->kind == WORD ? lab_word(f->words, 0, room) : "none";
     if (f->kind != REAL || !lab_read_number(text, &value)) return text;
     snprintf(room, NOTE_ROOM, "%g", value);
     return room;
@@ -278,8 +285,8 @@ static eden_status compare(const lab_run *run, const lab_saved *saved, const cha
         if (!fields[i].same || (!theirs && !ours)) continue;
         if (theirs && ours && !strcmp(theirs, ours)) continue;
         char c[NOTE_ROOM], d[NOTE_ROOM];
-        return differs(path, fields[i].name, theirs ? for_people(&fields[i], theirs, c) : NULL,
-                       ours ? for_people(&fields[i], ours, d) : NULL, error);
+        return differs(path, fields[i].name, for_people(&fields[i], theirs, c),
+                       for_people(&fields[i], ours, d), error);
     }
     if (strcmp(saved->network, lab_model_describe(run->model)) != 0)
         return differs(path, "network", saved->network, lab_model_describe(run->model), error);
@@ -317,6 +324,7 @@ eden_status lab_run_load(lab_run *run, const char *path, eden_error *error)
     if (status) return status;
     status = compare(run, saved, path, error);
     if (!status) status = eden_load(run->optimizer, path, 0, error);
+    if (!status) lab_model_widen(run->model);
     if (!status && eden_steps(run->optimizer) != saved->step) {
         run->failed = 1; /* the weights are the file's, the place in the run is not known */
         status = lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its step counts differ", path);
