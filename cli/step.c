@@ -13,9 +13,11 @@ static void read_config(const eden_file *state, eden_config *config)
     const char *maximize = eden_file_value(state, "eden.maximize");
     const char *value = eden_file_value(state, "eden.clip_value");
     const char *norm = eden_file_value(state, "eden.clip_norm");
+    const char *seed = eden_file_value(state, "eden.seed");
     config->maximize = maximize && !strcmp(maximize, "1");
     if (value) cli_read_number(value, &config->clip_value);
     if (norm) cli_read_number(norm, &config->clip_norm);
+    if (seed) cli_read_count(seed, &config->seed);
 }
 
 static int create(eden_optimizer **optimizer, const cli_args *args, const char *state,
@@ -29,7 +31,8 @@ static int create(eden_optimizer **optimizer, const cli_args *args, const char *
     if (state) read_config(groups->state, &config);
     if (eden_optimizer_create(optimizer, args->operands[0], &config, &error))
         return cli_fail_eden(&error, CLI_RUNNING);
-    const int code = cli_groups_make(groups, weights, *optimizer);
+    int code = cli_step_storage(args, groups->state, weights);
+    if (!code) code = cli_groups_make(groups, weights, *optimizer);
     if (code) return code;
     for (size_t i = 0; i < weights->count; i++) {
         const cli_weight *weight = &weights->list[i];
@@ -37,6 +40,10 @@ static int create(eden_optimizer **optimizer, const cli_args *args, const char *
         if (!cli_weight_is_float(weight)) continue;
         tensor.data = weight->data;
         tensor.grad = weight->grad;
+        tensor.dtype = weight->storage.dtype;
+        tensor.grad_dtype = weight->storage.grad_dtype;
+        tensor.state_dtype = weight->storage.state_dtype;
+        tensor.rounding = weight->storage.rounding;
         tensor.ndim = weight->entry.ndim;
         tensor.split = weight->split;
         for (uint32_t d = 0; d < tensor.ndim; d++) tensor.shape[d] = weight->entry.shape[d];
@@ -79,6 +86,7 @@ static int step(const cli_args *args, const cli_step_files *files, const cli_set
     int code = cli_weights_read(&weights, files->params, files->grads);
     if (!code) code = create(&optimizer, args, files->state, &weights, groups);
     if (!code) code = prepare(optimizer, files->state, settings, groups);
+    if (!code) code = cli_step_check_state(args, &weights, optimizer);
     if (!code) code = take_steps(optimizer, cli_count(args, "repeat", 1));
     if (!code) code = cli_step_publish(files, &weights, optimizer);
     eden_optimizer_destroy(optimizer);

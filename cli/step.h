@@ -5,6 +5,7 @@
 #include <eden/safetensors.h>
 
 #include "cli/args.h"
+#include "lab/storage.h"
 
 /* ---- step_weights.c: the tensors of the two files -------------------------------- */
 
@@ -16,6 +17,7 @@ typedef struct {
     void *grad;             /* NULL: none was given, so it is left alone      */
     const char *group;      /* NULL: the defaults                             */
     uint32_t split;         /* of its dimensions into rows and columns        */
+    lab_storage storage;    /* the gradient's is known first, see step_storage.c */
 } cli_weight;
 
 typedef struct {
@@ -31,6 +33,9 @@ void cli_weights_free(cli_weights *weights);
 
 /* Can the optimizer have it in its care? Others are only copied. */
 int cli_weight_is_float(const cli_weight *weight);
+
+/* The eden_dtype of "F32", "BF16" or "F16"; 0 if it is none of these. */
+int cli_dtype_of(const char *name, uint32_t *dtype);
 
 /* Write every tensor and the metadata of the params file. */
 int cli_weights_write(const cli_weights *weights, const char *path);
@@ -58,6 +63,16 @@ int cli_groups_make(cli_groups *groups, cli_weights *weights, eden_optimizer *op
 
 /* Set their settings, over what a state file said. */
 int cli_groups_set(const cli_groups *groups, eden_optimizer *optimizer);
+
+/* ---- step_storage.c: --state-dtype and --rounding --------------------------------- */
+
+/* Say for each weight how it and its state are stored: as the options have it, or with
+ * a state file, which may be NULL, as that has it. */
+int cli_step_storage(const cli_args *args, const eden_file *state, cli_weights *weights);
+
+/* Refuse --state-dtype where no weight has state, when all is set. */
+int cli_step_check_state(const cli_args *args, const cli_weights *weights,
+                         const eden_optimizer *optimizer);
 
 /* ---- step_files.c: where things come from and go ------------------------------------- */
 

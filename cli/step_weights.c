@@ -6,9 +6,21 @@
 #include "cli/output.h"
 #include "cli/step.h"
 
+int cli_dtype_of(const char *name, uint32_t *dtype)
+{
+    static const char *const names[] = { [EDEN_F32] = "F32", [EDEN_BF16] = "BF16", [EDEN_F16] = "F16" };
+    for (uint32_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i], name)) {
+            *dtype = i;
+            return 1;
+        }
+    return 0;
+}
+
 int cli_weight_is_float(const cli_weight *weight)
 {
-    return weight->data && !strcmp(weight->entry.dtype, "F32");
+    uint32_t dtype;
+    return weight->data && cli_dtype_of(weight->entry.dtype, &dtype);
 }
 
 /* "[2, 3]" */
@@ -84,15 +96,15 @@ static int no_such_weight(const cli_weights *weights, const char *name, const ch
 }
 
 /* Does a gradient fit its weight? */
-static int check_pair(const cli_weight *weight, const eden_file_tensor *grad)
+static int check_pair(cli_weight *weight, const eden_file_tensor *grad)
 {
     char left[EDEN_MAX_DIMS * 24], right[EDEN_MAX_DIMS * 24];
     if (!cli_weight_is_float(weight))
-        return cli_fail(CLI_DATA, "the weight '%.200s' is %.20s; only F32 can be updated", grad->name,
-                        weight->entry.dtype);
-    if (strcmp(grad->dtype, "F32"))
-        return cli_fail(CLI_DATA, "the gradient of '%.200s' is %.20s; convert it to F32", grad->name,
-                        grad->dtype);
+        return cli_fail(CLI_DATA, "the weight '%.200s' is %.20s; only F32, BF16 and F16 can be updated",
+                        grad->name, weight->entry.dtype);
+    if (!cli_dtype_of(grad->dtype, &weight->storage.grad_dtype))
+        return cli_fail(CLI_DATA, "the gradient of '%.200s' is %.20s; convert it to F32, BF16 or F16",
+                        grad->name, grad->dtype);
     if (grad->ndim != weight->entry.ndim
         || memcmp(grad->shape, weight->entry.shape, grad->ndim * sizeof *grad->shape))
         return cli_fail(CLI_DATA, "the gradient of '%.200s' has shape %s, the weight %s", grad->name,

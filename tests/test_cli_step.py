@@ -294,8 +294,8 @@ class Refusals(Case):
             ("shape [3, 2], the weight [2, 3]", {"w": tensor([2, 3], 1)}, {"w": tensor([3, 2], 1)}),
             ("shape [1], the weight []", {"w": tensor([], 1)}, {"w": tensor([1], 1)}),
             ("shape [], the weight [1]", {"w": tensor([1], 1)}, {"w": tensor([], 1)}),
-            ("the weight 'w' is BF16", {"w": ("BF16", [2], b"1234")}, {"w": tensor([2], 1)}),
-            ("the gradient of 'w' is F16", {"w": tensor([2], 1)}, {"w": ("F16", [2], b"1234")}),
+            ("the weight 'w' is F64", {"w": ("F64", [1], b"12345678")}, {"w": tensor([1], 1)}),
+            ("the gradient of 'w' is I16", {"w": tensor([2], 1)}, {"w": ("I16", [2], b"1234")}),
             ("the gradient of 'w' is F64", {"w": tensor([1], 1)}, {"w": ("F64", [1], b"12345678")}),
         ]:
             write(self.p, weight)
