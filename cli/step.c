@@ -20,6 +20,20 @@ static void read_config(const eden_file *state, eden_config *config)
     if (seed) cli_read_count(seed, &config->seed);
 }
 
+/* Does a state keep anything for a weight? It does not for one that was never to be
+ * trained, such as a running mean. */
+static int is_kept(const eden_file *state, const char *name)
+{
+    const size_t length = strlen(name);
+    for (size_t i = 0; i < eden_file_count(state); i++) {
+        eden_file_tensor entry = EDEN_FILE_TENSOR_INIT;
+        if (!eden_file_at(state, i, &entry, NULL) && !strncmp(entry.name, name, length)
+            && entry.name[length] == '@')
+            return 1;
+    }
+    return 0;
+}
+
 static int create(eden_optimizer **optimizer, const cli_args *args, const char *state,
                   cli_weights *weights, cli_groups *groups)
 {
@@ -44,6 +58,8 @@ static int create(eden_optimizer **optimizer, const cli_args *args, const char *
         tensor.grad_dtype = weight->storage.grad_dtype;
         tensor.state_dtype = weight->storage.state_dtype;
         tensor.rounding = weight->storage.rounding;
+        if (!weight->grad && state && !is_kept(groups->state, weight->entry.name))
+            tensor.flags = EDEN_FROZEN;
         tensor.ndim = weight->entry.ndim;
         tensor.split = weight->split;
         for (uint32_t d = 0; d < tensor.ndim; d++) tensor.shape[d] = weight->entry.shape[d];

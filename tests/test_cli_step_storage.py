@@ -155,6 +155,25 @@ class Steps(Case):
         self.assertEqual(int(after["eden.steps"]), int(metadata["eden.steps"]) + 1)
 
 
+    def test_running_means(self):
+        """What `eden train` keeps but does not train stays as it is, step after step."""
+        subprocess.run([EDEN, "train", "digits", "--epochs", "1", "--widths", "8", "--norm", "batch",
+                        "--optimizer", "adamw", "--state-dtype", "q8", "--save", self.p], check=True,
+                       capture_output=True)
+        before = read(self.p)[0]
+        still = {"norm1.mean", "norm1.variance"}
+        weights = {name for name in before if "@" not in name}
+        self.assertLess(still, weights)
+        write(self.g, {name: ("F32", before[name][1], floats(*[0.5] * (len(before[name][2]) // 4)))
+                       for name in weights - still})
+        self.step(0, "adamw", "--state", self.p, "--state-out", self.s)
+        self.step(0, "adamw", "--state", self.s, "--state-out", self.s, params=self.o)
+        after = read(self.o)[0]
+        self.assertEqual(set(after), weights)
+        for name in weights:
+            self.assertEqual(after[name] == before[name], name in still, name)
+
+
 class Refusals(Case):
     def setUp(self):
         super().setUp()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`eden train` and `eden compare` with weights, gradients and state of fewer bits."""
+"""`eden train` with weights, gradients and state of fewer bits."""
 import json
 import os
 import pathlib
@@ -19,7 +19,6 @@ CHOICES = [
     ["--grad-dtype", "f16", "--state-dtype", "q8"],
 ]
 NEAREST = ["--dtype", "bf16"]
-BYTES = {"BF16": 2, "F16": 2, "F32": 4, "U8": 1, "U16": 2}
 
 
 class Case(unittest.TestCase):
@@ -131,56 +130,6 @@ class Train(Case):
             self.refused(part, "train", "digits", "--resume", "a", "--save", "a", *words)
         self.assertEqual(self.bytes("a"), before)
         self.train("--resume", "a", *CHOICES[0])
-
-
-class Compare(Case):
-    def test_seeds(self):
-        """Over 5 seeds, a bf16 gradient and 8-bit state move the means of loss and accuracy by
-        less than half of float32's standard deviation over the seeds; bf16 weights rounded to
-        nearest, which do lose, move them by more than one."""
-        def means(*words):
-            text = self.eden(0, "compare", "digits", "--optimizers", "adamw", "--seeds", "5",
-                             "--epochs", "20", "--json", *words).stdout
-            row, = json.loads(text)["optimizers"]
-            losses = [run["epochs"][-1]["test_loss"] for run in row["runs"]]
-            mean = sum(losses) / 5
-            deviation = (sum((loss - mean) ** 2 for loss in losses) / 4) ** 0.5
-            return [(row["train_loss"]["mean"], row["train_loss"]["deviation"]),
-                    (row["test_accuracy"]["mean"], row["test_accuracy"]["deviation"]),
-                    (mean, deviation)]
-        plain = means()
-        few = means("--grad-dtype", "bf16", "--state-dtype", "q8")
-        lossy = means(*NEAREST)
-        for (a, deviation), (b, _), (c, _) in zip(plain, few, lossy):
-            self.assertLess(abs(a - b), deviation / 2)
-            self.assertNotEqual(a, b)
-            self.assertGreater(abs(a - c), deviation)
-
-    def test_told(self):
-        words = ["compare", "digits", "--epochs", "1", "--optimizers", "sgd,adamw"]
-        done = json.loads(self.eden(0, *words, "--json", *CHOICES[0]).stdout)
-        self.assertEqual(done["storage"]["state_dtype"], "q8")
-        state = [row["state_bytes_per_weight"] for row in done["optimizers"]]
-        self.assertEqual(state[0], 4) # masters
-        self.assertAlmostEqual(state[1], 4 + 2 + 2 / 64, places=1)
-        text = self.eden(0, *words, *NEAREST).stdout
-        self.assertIn("weights bf16 (nearest), gradients f32, state f32", " ".join(text.split()))
-        done = json.loads(self.eden(0, *words, "--json").stdout)
-        self.assertNotIn("storage", done)
-
-    def test_control(self):
-        """Before training the network is that of the checkpoint, with weights of 16 bits."""
-        words = ["compare", "digits", "--epochs", "1", "--optimizers", "sgd", "--json"]
-        plain, few = (json.loads(self.eden(0, *words, *more).stdout)["control"]["runs"][0]["epochs"][0]
-                      for more in ([], NEAREST))
-        self.assertNotEqual(plain["test_loss"], few["test_loss"])
-        self.assertAlmostEqual(plain["test_loss"], few["test_loss"], places=2)
-
-    def test_refused(self):
-        self.refused("what is compared, as it is set, keeps no state", "compare", "digits",
-                     "--optimizers", "sgd", "--state-dtype", "bf16")
-        self.refused("not for adafactor", "compare", "digits", "--state-dtype", "q8")
-        self.refused("float32 weights lose nothing", "compare", "digits", "--rounding", "master")
 
 
 if __name__ == "__main__":
