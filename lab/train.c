@@ -322,8 +322,12 @@ eden_status lab_run_evaluate(lab_run *run, double *loss, double *accuracy, eden_
     const int averages = run->average_start && eden_steps(run->optimizer) >= run->average_start;
     eden_status status = averages ? eden_swap_average(run->optimizer, error) : EDEN_OK;
     if (status) return status;
+    if (averages) lab_model_widen(run->model);
     status = lab_model_eval(run->model, test, &mean, &correct, error);
-    if (averages) eden_swap_average(run->optimizer, NULL); /* the way back cannot fail */
+    if (averages) {
+        eden_swap_average(run->optimizer, NULL); /* the way back cannot fail */
+        lab_model_widen(run->model);
+    }
     if (status) return status;
     *loss = mean;
     *accuracy = run->data->classes ? (double)correct / (double)test->count : NAN;
