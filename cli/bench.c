@@ -11,6 +11,7 @@ static bench_case read_case(const cli_args *args, const cli_settings *settings,
 {
     bench_case c = { .settings = settings, .seconds = cli_real(args, "seconds", 2) };
     c.tensors = cli_count(args, "tensors", 1);
+    c.cols = cli_count(args, "cols", 0);
     c.threads = (uint32_t)cli_count(args, "threads", 0);
     c.dtype = storage->dtype;
     c.grad_dtype = storage->grad_dtype;
@@ -77,6 +78,10 @@ static int run_all(const cli_args *args, bench_case *c)
         if (c->tensors > c->count)
             code = cli_usage(args->command, "--tensors %llu is more than %llu elements",
                              (unsigned long long)c->tensors, (unsigned long long)c->count);
+        if (!code && c->cols && c->count % (c->tensors * c->cols) != 0)
+            code = cli_usage(args->command, "%llu elements are no %llu tensors of %llu columns",
+                             (unsigned long long)c->count, (unsigned long long)c->tensors,
+                             (unsigned long long)c->cols);
         if (!code) code = bench_run(c, &result);
         if (code) break;
         if (json && json_array_append_new(all, as_json(c, &result))) code = cli_no_memory();

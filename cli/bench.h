@@ -36,6 +36,7 @@ int bench_move(size_t loop, const bench_traffic *traffic, uint64_t count, uint32
 typedef struct {
     const cli_settings *settings;
     uint64_t count, tensors; /* elements in all tensors together               */
+    uint64_t cols;           /* of each tensor; 0: as square as it gets         */
     uint32_t threads;        /* 0: one a core                                   */
     uint32_t dtype, grad_dtype, state_dtype, rounding;
     int check, zero_grad;    /* refuse bad gradients; zero them in the step     */

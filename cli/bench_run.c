@@ -112,7 +112,7 @@ static void fill(unsigned char *at, uint32_t dtype, uint64_t count)
     }
 }
 
-/* One matrix as square as it gets, or many vectors. */
+/* A matrix with the columns asked for, or as square as powers of two make it. */
 static eden_tensor tensor_of(const bench *b, uint64_t k)
 {
     const bench_case *c = b->c;
@@ -127,7 +127,8 @@ static eden_tensor tensor_of(const bench *b, uint64_t k)
     t.state_dtype = c->state_dtype;
     t.rounding = c->rounding;
     t.ndim = 2;
-    while (cols * cols < end - begin && (end - begin) % (cols * 2) == 0) cols *= 2;
+    while (!c->cols && cols * cols < end - begin && (end - begin) % (cols * 2) == 0) cols *= 2;
+    if (c->cols) cols = c->cols;
     t.shape[0] = (end - begin) / cols;
     t.shape[1] = cols;
     return t;

@@ -110,6 +110,7 @@ static const cli_option plot[] = {
 static const cli_option bench[] = {
     COUNT("params", "N", 1024, 4e9, "2^14, 2^18, 2^26", "elements in all"),
     COUNT("tensors", "N", 1, 1e6, "1", "tensors they are divided among"),
+    COUNT("cols", "N", 1, 4e9, "as square as it gets", "columns of each tensor"),
     STORAGE,
     SWITCH("check", "look for bad gradients first, as a program does by default"),
     REAL("clip", "NORM", 1e-12, 1e12, "off", "clip gradients to this norm"),

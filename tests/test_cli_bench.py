@@ -25,7 +25,7 @@ class Bench(unittest.TestCase):
         """Every rule's traffic, and what options make of it."""
         for words, moved, kept in [
                 (["sgd"], 12, 0), (["momentum"], 20, 4), (["adamw"], 28, 8), (["lion"], 20, 4),
-                (["lamb"], 40, 8), (["adamw", "--amsgrad", "raw"], 36, 12),
+                (["lamb"], 40, 8), (["adafactor", "--cols", "4096"], 24, 4 * (10 + 4096) / 40960), (["adamw", "--amsgrad", "raw"], 36, 12),
                 (["adamw", "--grad-dtype", "bf16", "--state-dtype", "bf16"], 18, 4),
                 (["adamw", "--grad-dtype", "bf16", "--state-dtype", "q8"], 14, 2 + 2 / 64),
                 (["adamw", "--check"], 32, 8), (["adamw", "--zero-grad"], 32, 8),
@@ -49,6 +49,7 @@ class Bench(unittest.TestCase):
     def test_refused(self):
         for words, part in [(["adamx"], "did you mean 'adam"), (["adamw", "--params", "10"], "--params"),
                             (["adamw", "--tensors", "5000", "--params", "4096"], "--tensors 5000"),
+                            (["adamw", "--cols", "1000", "--params", "4096"], "of 1000 columns"),
                             (["adamw", "--dtype", "q8"], "--dtype"),
                             (["adamw", "--rounding", "split"], "float32 weights lose nothing"),
                             (["adamw", "--beta1", "1"], "beta1")]:

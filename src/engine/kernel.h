@@ -10,13 +10,23 @@
  * halves. Vector width changes who adds, never the order.
  */
 
-/* Does a slot of this shape advance with the inner loop, or stay put? */
-#define MOVES_(shape) ((shape) == domain || (domain == EDEN_FULL && (shape) == EDEN_COL))
-#define INDEX_(shape) (MOVES_(EDEN_##shape) ? i_ : 0)
+/* Where a slot's value is for the element in row r_ and column c_ of a few rows,
+ * the i_-th in memory. */
+#define INDEX_(shape) index_of(EDEN_##shape, domain, i_, r_, c_)
 
-/* A sum over the elements of the inner loop goes to lanes; a sum with a value
- * for each of them does not. */
-#define SUM_INDEX_(shape) (MOVES_(EDEN_##shape) ? i_ : l_)
+EDEN_INLINE size_t index_of(eden_shape shape, eden_shape domain, size_t i, size_t r, size_t c)
+{
+    if (shape == domain) return i;
+    if (domain != EDEN_FULL) return 0;
+    return shape == EDEN_ROW ? r : shape == EDEN_COL ? c : 0;
+}
+
+/* A sum over elements goes to lanes, a row's to its own; a sum with a value for
+ * each of them does not. */
+#define SUM_INDEX_(shape)                                                     \
+    (EDEN_##shape == domain || (domain == EDEN_FULL && EDEN_##shape == EDEN_COL) \
+         ? INDEX_(shape)                                                      \
+         : (EDEN_##shape == EDEN_ROW ? r_ * EDEN_LANES : 0) + l_)
 
 #define VALUE_ARG_(name, shape, when, doc) , real *restrict name
 #define TOTAL_ARG_(name, shape, when, doc) , double *restrict name
@@ -97,10 +107,10 @@ EDEN_INLINE real load_16(const real *at, size_t i)
 
 EDEN_INLINE void run_one(elem (*fn)(elem, consts), eden_shape domain, unsigned reads,
                          unsigned writes, eden_types types, scaling_kind scaling, const consts k_,
-                         const eden_grad_scale scale_, size_t i_, size_t l_ KERNEL_ARGS)
+                         const eden_grad_scale scale_, size_t i_, size_t r_, size_t c_, size_t l_ KERNEL_ARGS)
 {
     elem e_;
-    (void)l_, (void)types, (void)scaling, (void)scale_;
+    (void)r_, (void)c_, (void)l_, (void)types, (void)scaling, (void)scale_;
     EACH_SLOT(LOAD_VALUE_, LOAD_GRAD_, LOAD_STATE_, LOAD_VALUE_, LOAD_SUM_)
     e_ = fn(e_, k_);
     EACH_SLOT(STORE_VALUE_, STORE_NONE_, STORE_STATE_, STORE_VALUE_, STORE_SUM_)
@@ -122,37 +132,50 @@ EDEN_INLINE size_t size_of(size_t s, eden_types types)
     return narrow && shape_of_[s] == EDEN_FULL ? sizeof(uint16_t) : sizeof(real);
 }
 
-/* Ask for memory AHEAD_BYTES before it is needed, into L2, for each slot that
- * advances, so that the divider and the memory work at the same time. */
+/* Ask for memory AHEAD_BYTES before it is needed, into L2, for each FULL slot, so
+ * that the divider and the memory work at the same time. `jump_` elements lie between
+ * the end of this row and what is run after it. */
 #define AHEAD_BYTES 512
-#define AHEAD_(name, shape, when, doc)                                              \
-    if (((reads | writes) & SLOTS1(name)) && MOVES_(EDEN_##shape)) {                \
-        const char *at_ = (const char *)name + j_ * size_of(SLOT_##name, types);    \
-        __builtin_prefetch(at_ + AHEAD_BYTES, 0, 2);                                \
-        if (size_of(SLOT_##name, types) == sizeof(real))                            \
-            __builtin_prefetch(at_ + AHEAD_BYTES + 64, 0, 2);                       \
-    }
+#define AHEAD_(name, shape, when, doc)                                                        \
+    if (((reads | writes) & SLOTS1(name)) && EDEN_##shape == EDEN_FULL && domain == EDEN_FULL) \
+        ask_for((const char *)name + (i_ + (left_ <= ahead_of(size_of(SLOT_##name, types))    \
+                                                ? jump_ : 0)) * size_of(SLOT_##name, types),  \
+                size_of(SLOT_##name, types));
 #define AHEAD_NONE_(name, shape, when, doc) (void)name;
 
-EDEN_INLINE void ask_ahead(eden_shape domain, unsigned reads, unsigned writes, eden_types types,
-                           size_t j_ KERNEL_ARGS)
+EDEN_INLINE size_t ahead_of(size_t size) { return AHEAD_BYTES / size; }
+
+EDEN_INLINE void ask_for(const char *at, size_t size)
 {
-    (void)domain, (void)reads, (void)writes, (void)types, (void)j_;
+    __builtin_prefetch(at + AHEAD_BYTES, 0, 2);
+    if (size == sizeof(real)) __builtin_prefetch(at + AHEAD_BYTES + 64, 0, 2);
+}
+
+/* For the elements from the i_-th, of which `left_` are left in their row. */
+EDEN_INLINE void ask_ahead(eden_shape domain, unsigned reads, unsigned writes, eden_types types,
+                           size_t i_, size_t left_, size_t jump_ KERNEL_ARGS)
+{
+    (void)domain, (void)reads, (void)writes, (void)types, (void)i_, (void)left_, (void)jump_;
     EACH_SLOT(AHEAD_, AHEAD_, AHEAD_, AHEAD_NONE_, AHEAD_NONE_)
 }
 
 /* ---- sums ------------------------------------------------------------------ */
 
-EDEN_INLINE double fold_lanes(double *lane)
-{
-    for (size_t w = EDEN_LANES / 2; w > 0; w /= 2)
-        for (size_t i = 0; i < w; i++) lane[i] += lane[i + w];
-    return lane[0];
-}
-
 EDEN_INLINE void clear_lanes(double *lane)
 {
     for (size_t i = 0; i < EDEN_LANES; i++) lane[i] = 0;
+}
+
+/* The sum of lanes, which are 0 afterwards; of them only the first `used` were added to. */
+EDEN_INLINE double take_lanes(double *lane, size_t used)
+{
+    size_t w = EDEN_LANES / 2;
+    while (w > 0 && w >= used) w /= 2;
+    for (; w > 0; w /= 2)
+        for (size_t i = 0; i < w; i++) lane[i] += lane[i + w];
+    const double sum = lane[0];
+    for (size_t i = 0; i < used; i++) lane[i] = 0;
+    return sum;
 }
 
 /* Is slot s, written by this pass, a sum that is kept in lanes? */
@@ -162,39 +185,47 @@ EDEN_INLINE int in_lanes(size_t s, eden_shape domain, unsigned writes)
         && !(domain == EDEN_FULL && shape_of_[s] == EDEN_COL);
 }
 
-typedef void span_function(const consts *k, const eden_grad_scale *scale, eden_types types,
-                           void *const *at, size_t n);
+/* Rows are run a few at a time, so that what a pass has for each column is used for
+ * all of them while it is in L1; short ones more at a time. */
+#define ROWS_AT_ONCE 4
+#define SHORT_ROWS_AT_ONCE 32
 
-/* The loop over rows around a span: moves the pointers, folds the lanes. */
-EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned writes,
+typedef void span_function(const consts *k, const eden_grad_scale *scale, eden_types types,
+                           void *const *at, size_t rows, size_t cols);
+
+/* The loop over groups of rows around a span: moves the pointers, folds the lanes. */
+EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned reads, unsigned writes,
                           eden_types types, const consts *k, const eden_grad_scale *scale,
                           void *const *at, size_t rows, size_t cols)
 {
-    double lanes[SLOT_COUNT][EDEN_LANES];
+    const size_t most = cols < EDEN_LANES ? SHORT_ROWS_AT_ONCE : ROWS_AT_ONCE;
+    const size_t used = cols < EDEN_LANES ? cols : EDEN_LANES;
+    double lanes[SLOT_COUNT][SHORT_ROWS_AT_ONCE * EDEN_LANES];
     void *here[SLOT_COUNT];
 
     for (size_t s = 0; s < SLOT_COUNT; s++) {
         here[s] = at[s];
         if (!in_lanes(s, domain, writes)) continue;
         here[s] = lanes[s];
-        clear_lanes(lanes[s]);
+        for (size_t r = 0; r < (rows < most ? rows : most); r++) clear_lanes(lanes[s] + r * EDEN_LANES);
     }
-    for (size_t row = 0; row < rows; row++) {
-        span(k, scale, types, here, cols);
+    for (size_t row = 0, n; row < rows; row += n) {
+        n = rows - row < most ? rows - row : most;
+        span(k, scale, types, here, n, cols);
         for (size_t s = 0; s < SLOT_COUNT && domain == EDEN_FULL; s++) {
-            const size_t step = shape_of_[s] == EDEN_FULL ? cols : shape_of_[s] == EDEN_ROW;
+            const size_t step = shape_of_[s] == EDEN_FULL ? n * cols : shape_of_[s] == EDEN_ROW ? n : 0;
             if (!in_lanes(s, domain, writes)) {
-                if (here[s] && step)
+                if (((reads | writes) >> s & 1) && step)
                     here[s] = (char *)here[s] + step * size_of(s, types);
             } else if (shape_of_[s] == EDEN_ROW) {
-                ((double *)at[s])[row] = fold_lanes(lanes[s]);
-                clear_lanes(lanes[s]);
+                for (size_t r = 0; r < n; r++)
+                    ((double *)at[s])[row + r] = take_lanes(lanes[s] + r * EDEN_LANES, used);
             }
         }
     }
     for (size_t s = 0; s < SLOT_COUNT; s++)
         if (in_lanes(s, domain, writes) && shape_of_[s] == EDEN_ONE)
-            *(double *)at[s] = fold_lanes(lanes[s]);
+            *(double *)at[s] = take_lanes(lanes[s], EDEN_LANES);
 }
 
 /* ---- kernels ----------------------------------------------------------------- */
@@ -204,21 +235,27 @@ EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned write
  * guards the loop with run-time overlap checks. */
 #define LOOP_(types, scaling, fn, domain, reads, writes)                                  \
     static EDEN_OUTLINE void loop_##fn##_##types##_##scaling(                             \
-        const consts k_, const eden_grad_scale scale_, size_t n_ KERNEL_ARGS)             \
+        const consts k_, const eden_grad_scale scale_, size_t rows_, size_t n_            \
+        KERNEL_ARGS)                                                                      \
     {                                                                                     \
         size_t j_ = 0;                                                                    \
-        for (; j_ + EDEN_LANES <= n_; j_ += EDEN_LANES) {                                 \
-            ask_ahead(EDEN_##domain, reads, writes, types, j_ KERNEL_NAMES);              \
-            for (size_t l_ = 0; l_ < EDEN_LANES; l_++)                                    \
+        for (; j_ + EDEN_LANES <= n_; j_ += EDEN_LANES)                                   \
+            for (size_t r_ = 0; r_ < rows_; r_++) {                                       \
+                ask_ahead(EDEN_##domain, reads, writes, types, r_ * n_ + j_, n_ - j_,     \
+                          (rows_ - 1) * n_ KERNEL_NAMES);                                 \
+                for (size_t l_ = 0; l_ < EDEN_LANES; l_++)                                \
+                    run_one(fn, EDEN_##domain, reads, writes, types, scaling, k_, scale_, \
+                            r_ * n_ + j_ + l_, r_, j_ + l_, l_ KERNEL_NAMES);             \
+            }                                                                             \
+        for (size_t r_ = 0; r_ < rows_; r_++)                                             \
+            for (size_t l_ = 0; j_ + l_ < n_; l_++)                                       \
                 run_one(fn, EDEN_##domain, reads, writes, types, scaling, k_, scale_,     \
-                        j_ + l_, l_ KERNEL_NAMES);                                        \
-        }                                                                                 \
-        for (size_t l_ = 0; j_ + l_ < n_; l_++)                                           \
-            run_one(fn, EDEN_##domain, reads, writes, types, scaling, k_, scale_, j_ + l_, \
-                    l_ KERNEL_NAMES);                                                     \
+                        r_ * n_ + j_ + l_, r_, j_ + l_, l_ KERNEL_NAMES);                 \
     }
 #define RUN_(types, scaling, fn)                                                          \
-    case (types) * 4 + (scaling): loop_##fn##_##types##_##scaling(*k_, *scale_, n_ KERNEL_AT); break;
+    case (types) * 4 + (scaling):                                                         \
+        loop_##fn##_##types##_##scaling(*k_, *scale_, rows_, n_ KERNEL_AT);               \
+        break;
 #define PASS_(program, fn, domain, when, reads, writes)                                   \
     LOOP_(ALL_F32, AS_IT_IS, fn, domain, reads, writes)                                   \
     LOOP_(ALL_F32, TIMES, fn, domain, reads, writes)                                      \
@@ -229,7 +266,7 @@ EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned write
     LOOP_(GRAD_STATE_16, TIMES, fn, domain, reads, writes)                                \
     LOOP_(GRAD_STATE_16, CLAMPED_TIMES, fn, domain, reads, writes)                        \
     static void span_##fn(const consts *k_, const eden_grad_scale *scale_,                \
-                          eden_types types_, void *const *at_, size_t n_)                 \
+                          eden_types types_, void *const *at_, size_t rows_, size_t n_)   \
     {                                                                                     \
         switch (loop_for(types_, reads, writes, scale_)) {                                \
             RUN_(ALL_F32, TIMES, fn)                                                      \
@@ -239,15 +276,15 @@ EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned write
             RUN_(GRAD_STATE_16, AS_IT_IS, fn)                                             \
             RUN_(GRAD_STATE_16, TIMES, fn)                                                \
             RUN_(GRAD_STATE_16, CLAMPED_TIMES, fn)                                        \
-        default: loop_##fn##_ALL_F32_AS_IT_IS(*k_, *scale_, n_ KERNEL_AT); break;         \
+        default: loop_##fn##_ALL_F32_AS_IT_IS(*k_, *scale_, rows_, n_ KERNEL_AT); break;  \
         }                                                                                 \
     }                                                                                     \
     static void kernel_##fn(const void *k_, const eden_grad_scale *scale_,                \
                             eden_types types_, void *const *at_, size_t rows_,            \
                             size_t cols_)                                                 \
     {                                                                                     \
-        run_rows(span_##fn, EDEN_##domain, writes, types_, (const consts *)k_, scale_,    \
-                 at_, rows_, cols_);                                                      \
+        run_rows(span_##fn, EDEN_##domain, reads, writes, types_, (const consts *)k_,     \
+                 scale_, at_, rows_, cols_);                                                      \
     }
 RULE_PASSES(PASS_)
 #undef PASS_
