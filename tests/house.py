@@ -27,16 +27,19 @@ MAY_INCLUDE = {
     "lab": [C_HEADERS, r'"lab/[a-z0-9_]+\.(h|inc)"'],
     "cli": [C_HEADERS, r'"(lab|cli)/[a-z0-9_]+\.(h|inc)"'],
     "examples": [C_HEADERS],
-    "bench": [C_HEADERS, r'"bench/[a-z0-9_]+\.h"'],
+    "bench": [C_HEADERS, r"<ggml(-cpu)?\.h>"],
 }
 # The file that knows processors may have the compiler's header about them.
 CPU_FILE = "src/engine/cpu.c"
 CPU_HEADER = "<cpuid.h>"
 FOLDERS = [*MAY_INCLUDE, "tests"]
 
+# What the scripts in bench/ may import beside Python's own modules and each other.
+BENCH_PEERS = {"torch", "deepspeed"}
+
 # Only these folders and files may say an optimizer's name: the rules, the tables
-# of learning rates, and whatever shows or tests single optimizers.
-MAY_NAME = re.compile(r"(rules|tests|examples)/|lab/rates[^/]*$|include/")
+# of learning rates, and whatever shows, tests or measures single optimizers.
+MAY_NAME = re.compile(r"(rules|tests|examples|bench)/|lab/rates[^/]*$|include/")
 # Batch normalization has a momentum as well.
 OTHER_MEANING = {"lab": {"momentum"}}
 
@@ -107,8 +110,10 @@ class House:
             base = self.root / folder
             for path in sorted(base.rglob("*.[ch]")) if base.is_dir() else []:
                 self.check_file(path, folder)
-        for path in sorted((self.root / "tests").rglob("*.py")):
-            self.check_length(path)
+        for folder in ("tests", "bench"):
+            for path in sorted((self.root / folder).rglob("*.py")):
+                self.check_length(path)
+        self.check_imports()
         if len(self.threads) > 1:
             self.report("threads", ", ".join(sorted(self.threads)), "only one file knows threads")
         if len(self.environment) > 1:
@@ -124,6 +129,15 @@ class House:
         count = len(path.read_text().splitlines())
         if count > MAX_FILE:
             self.report("file", name, f"{count} lines, at most {MAX_FILE}")
+
+    def check_imports(self):
+        scripts = sorted((self.root / "bench").glob("*.py"))
+        known = BENCH_PEERS | {path.stem for path in scripts} | set(sys.stdlib_module_names)
+        for path in scripts:
+            self.checked += 1
+            for module in re.findall(r"^\s*(?:import|from)\s+([\w]+)", path.read_text(), re.M):
+                if module not in known:
+                    self.report("include", f"bench/{path.name}", f"bench may not import {module}")
 
     def check_file(self, path, folder):
         self.checked += 1
@@ -192,11 +206,14 @@ PLANTED = [
     ("include", "lab/a.c", '#include "optimizer/text.h"\n'),
     ("include", "cli/a.c", '#include "engine/rule.h"\n'),
     ("include", "examples/a.c", '#include "lab/data.h"\n'),
+    ("include", "bench/a.c", '#include "engine/rule.h"\n'),
+    ("include", "bench/a.py", "def f():\n    import numpy\n"),
     ("function", "cli/a.c", "int f(void)\n{\n" + "    g();\n" * 57 + "}\n"),
     ("function", "src/engine/a.c", "F(g)\n#undef F\nstatic int f(int a,\n             int b)\n{\n"
      + "    if (a) {\n    }\n" * 28 + "    b++;\n}\n"),
     ("file", "lab/a.c", "int a;\n" * 400),
     ("file", "tests/a.py", "a = 1\n" * 400),
+    ("file", "bench/a.py", "a = 1\n" * 400),
     ("name", "cli/a.c", 'if (!strcmp(name, "zeus")) return 1;\n'),
     ("name", "src/engine/a.c", "int zeus_step;\n"),
     ("name", "cli/a.c", "int is_titan;\n"),
@@ -218,6 +235,9 @@ CLEAN = {
     "src/optimizer/b.c": "/* zeus, printf(), TOD */\nint zeusical; int n = snprintf(0, 0, 0);\n",
     "cli/b.c": "int f(void)\n{\n" + "    g();\n" * 55 + "}\n",
     "lab/c.c": "static const int a[F(2)] = {\n" + "    1,\n" * 70 + "};\nint f(int a,\n      int b);\n",
+    "bench/b.c": "#include <eden/eden.h>\n#include <ggml-cpu.h>\nint zeus_step;\n",
+    "bench/b.py": "import json\nimport c\nfrom torch.optim import SGD\n",
+    "bench/c.py": "import os\n",
     "lab/rates.c": 'const char *a = "zeus";\n',
     "tests/b.c": '#include "engine/rule.h"\nconst char *a = "zeus";\n',
 }
