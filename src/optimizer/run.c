@@ -2,7 +2,7 @@
 #include "optimizer/plan.h"
 
 #define TASKS_A_THREAD 4
-#define ALONE (4 * (uint64_t)EDEN_CHUNK) /* totals below this stay on one thread */
+#define ALONE (6 * (uint64_t)EDEN_CHUNK) /* totals below this stay on one thread */
 
 /* A round: the n-th pass of a program for each item of a wave, or one scan. */
 typedef struct {

@@ -1,4 +1,4 @@
-/* threads.c - a pool that sleeps when idle and survives a fork. */
+/* threads.c - a pool that soon sleeps when idle and survives a fork. */
 #include "optimizer/threads.h"
 
 #include <pthread.h>
@@ -15,8 +15,9 @@ struct eden_threads {
     pthread_t worker[EDEN_MOST_THREADS];
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
-    uint64_t round;              /* counts eden_threads_run() calls           */
-    uint32_t busy;               /* workers that have not finished the round  */
+    atomic_uint_fast64_t round;  /* counts eden_threads_run() calls           */
+    atomic_uint busy;            /* workers that are at the round's tasks     */
+    int open;                    /* may workers still join the round?         */
     int stop;
     size_t tasks;
     atomic_size_t next;
@@ -56,6 +57,21 @@ static void take_tasks(eden_threads *t)
     while ((i = atomic_fetch_add(&t->next, 1)) < t->tasks) t->task(i, t->job);
 }
 
+/* Sleeping and waking costs as much as many a round, so a thread looks a few times
+ * more before it sleeps, some ten microseconds in all, and lets others run meanwhile. */
+#define LOOKS 40
+
+static void await_round(eden_threads *t, uint64_t seen)
+{
+    for (int i = 0; i < LOOKS && atomic_load(&t->round) == seen; i++) sched_yield();
+}
+
+static void await_workers(eden_threads *t)
+{
+    for (int i = 0; i < LOOKS && atomic_load(&t->busy) > 0; i++) sched_yield();
+}
+
+/* Who wakes when the round is over already does not hold up its end. */
 static void *work(void *pool)
 {
     eden_threads *t = pool;
@@ -65,10 +81,15 @@ static void *work(void *pool)
         while (!t->stop && t->round == seen) pthread_cond_wait(&t->wake, &t->lock);
         if (t->stop) break;
         seen = t->round;
+        if (!t->open) continue;
+        t->busy++;
         pthread_mutex_unlock(&t->lock);
         take_tasks(t);
         pthread_mutex_lock(&t->lock);
-        if (--t->busy == 0) pthread_cond_signal(&t->done);
+        if (--t->busy == 0 && !t->open) pthread_cond_signal(&t->done);
+        pthread_mutex_unlock(&t->lock);
+        await_round(t, seen);
+        pthread_mutex_lock(&t->lock);
     }
     pthread_mutex_unlock(&t->lock);
     return NULL;
@@ -82,6 +103,7 @@ static void start(eden_threads *t)
         t->owner = getpid();
         t->started = 0;
         t->round = 0;
+        t->busy = 0;
         pthread_mutex_init(&t->lock, NULL);
         pthread_cond_init(&t->wake, NULL);
         pthread_cond_init(&t->done, NULL);
@@ -105,11 +127,15 @@ void eden_threads_run(void *pool, size_t tasks, void (*task)(size_t i, void *job
     t->task = task;
     t->job = job;
     atomic_store(&t->next, 0);
-    t->busy = t->started;
+    t->open = 1;
     t->round++;
     pthread_cond_broadcast(&t->wake);
     pthread_mutex_unlock(&t->lock);
     take_tasks(t);
+    pthread_mutex_lock(&t->lock);
+    t->open = 0;
+    pthread_mutex_unlock(&t->lock);
+    await_workers(t);
     pthread_mutex_lock(&t->lock);
     while (t->busy > 0) pthread_cond_wait(&t->done, &t->lock);
     pthread_mutex_unlock(&t->lock);
