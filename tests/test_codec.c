@@ -191,7 +191,15 @@ static void test_8_edges(void **state)
         x[9] = INFINITY; /* and nothing bad is hidden */
         codec[c].store(x, code, &scale, EDEN_BLOCK);
         codec[c].load(code, &scale, y, EDEN_BLOCK);
-        assert_true(!isfinite(y[9]));
+        assert_true(!isfinite(y[9]) && y[9] > 0);
+        x[9] = -INFINITY;
+        codec[c].store(x, code, &scale, EDEN_BLOCK);
+        codec[c].load(code, &scale, y, EDEN_BLOCK);
+        assert_true(c == EDEN_CODEC_SQUARE || y[9] == -INFINITY);
+        x[9] = NAN;
+        codec[c].store(x, code, &scale, EDEN_BLOCK);
+        codec[c].load(code, &scale, y, EDEN_BLOCK);
+        assert_true(isnan(y[9]));
     }
     /* Above 0 stays above 0 as a divisor. */
     x[9] = 1, x[7] = 1e-30f;

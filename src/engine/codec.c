@@ -96,10 +96,11 @@ EDEN_INLINE real scale_block(const real *from, float *scale, size_t n)
         top = a > top ? a : top;
     }
     const real s = real_of((uint32_t)top) * (real)(16.0 / 31);
-    *scale = s > 0x1p-126f ? s : 0x1p-126f;
+    *scale = s < 0x1p-126f ? 0x1p-126f : s; /* a NaN stays */
     return 1 / *scale;
 }
 
+/* The sign is the value's own: that of infinity times 0 is the processor's choice. */
 static void store_signed(const real *restrict from, void *to, float *scale, size_t n)
 {
     uint8_t *restrict x = to;
@@ -107,7 +108,7 @@ static void store_signed(const real *restrict from, void *to, float *scale, size
     for (size_t i = 0; i < n; i++) {
         const uint32_t u = bits_of(from[i] * factor);
         x[i] = (uint8_t)(to_small(u & 0x7fffffffu, SIGNED_BIAS, SIGNED_QUANTUM, 127) |
-                         (u >> 24 & 0x80u));
+                         (bits_of(from[i]) >> 24 & 0x80u));
     }
 }
 
