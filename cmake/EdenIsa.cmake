@@ -1,14 +1,15 @@
 # One source, one object for each instruction set.
 #
 # EDEN_ISAS lists the sets that this compiler can build for this processor,
-# weakest first; `base` runs everywhere. avx2 leaves out -mfma on purpose: what
-# cannot be emitted cannot change the bits.
+# weakest first; `base` runs everywhere. avx2 has F16C, as every
+# processor with AVX2 does, and leaves out -mfma on purpose: what cannot be emitted
+# cannot change the bits.
 
 include(CheckCCompilerFlag)
 include(CheckCSourceCompiles)
 
 set(EDEN_ISA_FLAGS_base "")
-set(EDEN_ISA_FLAGS_avx2 -mavx2)
+set(EDEN_ISA_FLAGS_avx2 -mavx2 -mf16c)
 set(EDEN_ISA_FLAGS_avx512
     -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
 

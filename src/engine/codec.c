@@ -1,30 +1,9 @@
 /* codec.c - see codec.h; compiled once for each instruction set. */
 #include "engine/codec.h"
 
-#include "engine/number.h"
+#include "engine/half.h"
 
-/* An 8-bit code is the top of a float's bits: `bias` is what its exponent lacks,
- * and below exponent 1 the quantum is fixed. */
-EDEN_INLINE real from_small(uint32_t code, uint32_t bias, real quantum)
-{
-    return real_of(pick(code < 16, bits_of((real)(int32_t)code * quantum), (code + (bias << 4)) << 19));
-}
-
-EDEN_INLINE uint32_t to_small(uint32_t magnitude, uint32_t bias, real quantum, uint32_t top)
-{
-    const real magic = quantum * 0x1p23f; /* whose unit in the last place is the quantum */
-    const uint32_t small = bits_of(real_of(magnitude) + magic) - bits_of(magic);
-    const uint32_t code =
-        pick(magnitude < ((bias + 1) << 23), small, shift_nearest(magnitude, 19) - (bias << 4));
-    return pick(code > top, top, code);
-}
-
-#define SIGNED_BIAS 120u
-#define SIGNED_QUANTUM 0x1p-10f
-#define SQUARE_BIAS 112u
-#define SQUARE_QUANTUM 0x1p-18f
-
-/* ---- blocks ----------------------------------------------------------------------- */
+/* ---- 32 and 16 bits ---------------------------------------------------------------- */
 
 static void load_f32(const void *from, const float *scale, real *to, size_t n)
 {
@@ -55,40 +34,101 @@ static void store_bf16(const real *restrict from, void *to, float *scale, size_t
         x[i] = (uint16_t)(to_bf16(from[i]) | pick(from[i] != from[i], 0x40u, 0));
 }
 
-static void load_f16(const void *from, const float *scale, real *restrict to, size_t n)
+static void load_f16(const void *from, const float *scale, real *to, size_t n)
 {
-    const uint16_t *restrict x = from;
     (void)scale;
-    for (size_t i = 0; i < n; i++) to[i] = from_f16(x[i]);
+    load_halves(from, to, n);
 }
 
-static void store_f16(const real *restrict from, void *to, float *scale, size_t n)
+static void store_f16(const real *from, void *to, float *scale, size_t n)
 {
-    uint16_t *restrict x = to;
     (void)scale;
-    for (size_t i = 0; i < n; i++) x[i] = to_f16(from[i]);
+    store_halves(from, to, n);
 }
 
-static void load_signed(const void *from, const float *scale, real *restrict to, size_t n)
+/* ---- 8 bits ------------------------------------------------------------------------ */
+
+/* An 8-bit code is the top of a float's bits: `bias` is what its exponent lacks, and
+ * below exponent 1 the quantum is fixed. It is the top of an f16's bits, too: of that
+ * of a square, and of 2^-8 times that of a signed number. */
+#define SIGNED_BIAS 120u
+#define SIGNED_QUANTUM 0x1p-10f
+#define SIGNED_OVER_F16 0x1p8f
+#define SQUARE_BIAS 112u
+#define SQUARE_QUANTUM 0x1p-18f
+
+/* A loop over a whole block is a function of its own, whose length the compiler
+ * knows, and with real parameters, because that is where gcc 12 honours `restrict`. */
+#define WHOLE_BLOCK(loop, source, target)                                                  \
+    static EDEN_OUTLINE void loop##_block(const source *restrict from, target *restrict to, real s) \
+    {                                                                                      \
+        loop(from, to, s, EDEN_BLOCK);                                                     \
+    }
+#define EACH_BLOCK(loop, from, to, scale)                                                  \
+    do {                                                                                   \
+        size_t at_ = 0;                                                                    \
+        for (; n - at_ >= EDEN_BLOCK; at_ += EDEN_BLOCK)                                   \
+            loop##_block((from) + at_, (to) + at_, (scale)[at_ / EDEN_BLOCK]);             \
+        if (at_ < n) loop((from) + at_, (to) + at_, (scale)[at_ / EDEN_BLOCK], n - at_);   \
+    } while (0)
+
+/* How many codes from the first are decoded together, as f16. Where the scale times
+ * the difference between the two could be infinite, none. */
+#ifdef EDEN_HALVES
+#define TOGETHER(n, s) ((s) < 0x1p100f ? (n) / EDEN_HALVES * EDEN_HALVES : 0)
+
+EDEN_INLINE void decode_together(const uint8_t *restrict x, real *restrict to, real s, uint16_t keep,
+                                 size_t n)
 {
-    const uint8_t *restrict x = from;
-    const real s = *scale;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i += EDEN_HALVES)
+        *(half_reals_in *)(to + i) = from_halves(widen_bytes(x + i) << 6 & keep) * s;
+}
+#else
+#define TOGETHER(n, s) (size_t)0
+#define decode_together(x, to, s, keep, n) (void)(s)
+#endif
+
+EDEN_INLINE real from_small(uint32_t code, uint32_t bias, real quantum)
+{
+    return real_of(pick(code < 16, bits_of((real)(int32_t)code * quantum), (code << 19) + (bias << 23)));
+}
+
+/* Widened with its sign, a signed code has it in the highest bit already. */
+EDEN_INLINE void decode_signed(const uint8_t *restrict x, real *restrict to, real s, size_t n)
+{
+    const size_t together = TOGETHER(n, s);
+    decode_together(x, to, s * SIGNED_OVER_F16, 0x9fc0, together);
+    for (size_t i = together; i < n; i++) {
         const real magnitude = from_small(x[i] & 0x7fu, SIGNED_BIAS, SIGNED_QUANTUM) * s;
         to[i] = real_of(bits_of(magnitude) | (uint32_t)(x[i] & 0x80u) << 24);
     }
 }
+WHOLE_BLOCK(decode_signed, uint8_t, real)
 
-static void load_square(const void *from, const float *scale, real *restrict to, size_t n)
+EDEN_INLINE void decode_square(const uint8_t *restrict x, real *restrict to, real s, size_t n)
 {
-    const uint8_t *restrict x = from;
-    const real s = *scale;
-    for (size_t i = 0; i < n; i++) to[i] = from_small(x[i], SQUARE_BIAS, SQUARE_QUANTUM) * s;
+    const size_t together = TOGETHER(n, s);
+    decode_together(x, to, s, 0x3fc0, together);
+    for (size_t i = together; i < n; i++)
+        to[i] = from_small(x[i], SQUARE_BIAS, SQUARE_QUANTUM) * s;
+}
+WHOLE_BLOCK(decode_square, uint8_t, real)
+
+static void load_signed(const void *from, const float *scale, real *to, size_t n)
+{
+    const uint8_t *x = from;
+    EACH_BLOCK(decode_signed, x, to, scale);
 }
 
-/* The scale of a block, and what its values are multiplied by. A block with a NaN
- * or an infinity has such a scale, so that nothing bad is hidden. */
-EDEN_INLINE real scale_block(const real *from, float *scale, size_t n)
+static void load_square(const void *from, const float *scale, real *to, size_t n)
+{
+    const uint8_t *x = from;
+    EACH_BLOCK(decode_square, x, to, scale);
+}
+
+/* The scale of a block. That of one with a NaN or an infinity is such, so that
+ * nothing bad is hidden. */
+EDEN_INLINE void measure(const real *from, float *scale, size_t n)
 {
     int32_t top = 0x00800000; /* the least normal number: its reciprocal is finite */
     for (size_t i = 0; i < n; i++) {
@@ -97,31 +137,79 @@ EDEN_INLINE real scale_block(const real *from, float *scale, size_t n)
     }
     const real s = real_of((uint32_t)top) * (real)(16.0 / 31);
     *scale = s < 0x1p-126f ? 0x1p-126f : s; /* a NaN stays */
-    return 1 / *scale;
 }
 
-/* The sign is the value's own: that of infinity times 0 is the processor's choice. */
-static void store_signed(const real *restrict from, void *to, float *scale, size_t n)
+/* All scales before the first code: their chains of operations are long, and so run
+ * side by side. */
+EDEN_INLINE void measure_all(const real *from, float *scale, size_t n)
 {
-    uint8_t *restrict x = to;
-    const real factor = scale_block(from, scale, n);
+    size_t i = 0;
+    for (; n - i >= EDEN_BLOCK; i += EDEN_BLOCK) measure(from + i, scale++, EDEN_BLOCK);
+    if (i < n) measure(from + i, scale, n - i);
+}
+
+/* The code of a magnitude up to 31/16, in the lowest 8 bits of the result. Adding a
+ * power of 2 whose unit in the last place is the code's quantum rounds to nearest,
+ * ties to even; its own lowest bits hold what the exponent counts. */
+EDEN_INLINE uint32_t to_small(uint32_t magnitude, uint32_t bias)
+{
+    const int32_t exponent = (int32_t)(magnitude & 0x7f800000u), least = (int32_t)((bias + 1) << 23);
+    const uint32_t e = (uint32_t)(exponent > least ? exponent : least);
+    return bits_of(real_of(magnitude) + real_of(e + (e >> 19) + ((19u << 23) - ((bias + 1) << 4))));
+}
+
+/* A block whose scale is infinite or NaN: what is finite is next to nothing. */
+static EDEN_OUTLINE void encode_spoilt(const real *from, uint8_t *x, int square, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t u = bits_of(from[i]), sign = square ? 0 : u >> 24 & 0x80u;
+        x[i] = (uint8_t)(sign | pick((u & 0x7fffffffu) < 0x7f800000u, square && from[i] > 0, 0x7fu));
+    }
+}
+
+EDEN_INLINE void encode_signed(const real *restrict from, uint8_t *restrict x, real s, size_t n)
+{
+    const real factor = 1 / s;
+    if (s - s != 0) {
+        encode_spoilt(from, x, 0, n);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         const uint32_t u = bits_of(from[i] * factor);
-        x[i] = (uint8_t)(to_small(u & 0x7fffffffu, SIGNED_BIAS, SIGNED_QUANTUM, 127) |
-                         (bits_of(from[i]) >> 24 & 0x80u));
+        x[i] = (uint8_t)((to_small(u & 0x7fffffffu, SIGNED_BIAS) << 24 | (u & 0x80000000u)) >> 24);
     }
 }
+WHOLE_BLOCK(encode_signed, real, uint8_t)
 
 /* What is above 0 never becomes 0: a root in a divisor would be. */
-static void store_square(const real *restrict from, void *to, float *scale, size_t n)
+EDEN_INLINE void encode_square(const real *restrict from, uint8_t *restrict x, real s, size_t n)
 {
-    uint8_t *restrict x = to;
-    const real factor = scale_block(from, scale, n);
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t u = bits_of(from[i] * factor) & 0x7fffffffu;
-        const uint32_t code = to_small(u, SQUARE_BIAS, SQUARE_QUANTUM, 255);
-        x[i] = (uint8_t)pick(code == 0 && from[i] > 0, 1, code);
+    const real factor = 1 / s;
+    const int32_t least = (int32_t)bits_of(SQUARE_QUANTUM);
+    if (s - s != 0) {
+        encode_spoilt(from, x, 1, n);
+        return;
     }
+    for (size_t i = 0; i < n; i++) {
+        const int32_t u = (int32_t)(bits_of(from[i] * factor) & 0x7fffffffu);
+        const uint32_t code = to_small((uint32_t)(u > least ? u : least), SQUARE_BIAS);
+        x[i] = (uint8_t)pick(from[i] != 0, code, 0);
+    }
+}
+WHOLE_BLOCK(encode_square, real, uint8_t)
+
+static void store_signed(const real *from, void *to, float *scale, size_t n)
+{
+    uint8_t *x = to;
+    measure_all(from, scale, n);
+    EACH_BLOCK(encode_signed, from, x, scale);
+}
+
+static void store_square(const real *from, void *to, float *scale, size_t n)
+{
+    uint8_t *x = to;
+    measure_all(from, scale, n);
+    EACH_BLOCK(encode_square, from, x, scale);
 }
 
 /* ---- weights ----------------------------------------------------------------------- */

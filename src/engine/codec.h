@@ -18,8 +18,9 @@ enum {
     EDEN_CODEC_COUNT
 };
 
-/* n <= EDEN_BLOCK. 8-bit codes share one scale a block: the largest magnitude over
- * 31/16, so that it is code 127 or 255 and follows the largest value exactly. */
+/* 8-bit codes share one scale for each EDEN_BLOCK of them, counted from the first
+ * here: the largest magnitude over 31/16, so that it is code 127 or 255 and follows
+ * the largest value exactly. */
 typedef struct {
     void (*load)(const void *from, const float *scale, real *to, size_t n);
     void (*store)(const real *from, void *to, float *scale, size_t n);

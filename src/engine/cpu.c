@@ -33,8 +33,8 @@ static unsigned saved_registers(void)
 static int has_avx2(void)
 {
     unsigned a, b, c, d;
-    return (saved_registers() & 0x06) == 0x06 && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
-           (b & bit_AVX2);
+    return (saved_registers() & 0x06) == 0x06 && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) &&
+           __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
 }
 
 static int has_avx512(void)

@@ -78,9 +78,7 @@ static void load(const eden_staged *p, size_t s, size_t element, real *to, size_
                                                 p->storage->lost + p->first + element, to, n);
         return;
     }
-    for (size_t i = 0; i < n; i += EDEN_BLOCK)
-        eden_codecs[p->isa][codec].load(stored_at(p, s, element + i), scale_at(p, s, element + i),
-                                        to + i, n - i < EDEN_BLOCK ? n - i : EDEN_BLOCK);
+    eden_codecs[p->isa][codec].load(stored_at(p, s, element), scale_at(p, s, element), to, n);
 }
 
 static void *gather_slot(const eden_staged *p, block *b, size_t s)
@@ -101,10 +99,7 @@ static void *gather_slot(const eden_staged *p, block *b, size_t s)
 static void store(const eden_staged *p, size_t s, size_t element, const real *from, size_t n)
 {
     const unsigned codec = p->storage->codec[s];
-    for (size_t i = 0; i < n; i += EDEN_BLOCK)
-        eden_codecs[p->isa][codec].store(from + i, stored_at(p, s, element + i),
-                                         scale_at(p, s, element + i),
-                                         n - i < EDEN_BLOCK ? n - i : EDEN_BLOCK);
+    eden_codecs[p->isa][codec].store(from, stored_at(p, s, element), scale_at(p, s, element), n);
 }
 
 static void store_weights(const eden_staged *p, size_t element, const real *from, size_t n)
