@@ -31,7 +31,7 @@ static void store_bf16(const real *restrict from, void *to, float *scale, size_t
     uint16_t *restrict x = to;
     (void)scale;
     for (size_t i = 0; i < n; i++)
-        x[i] = (uint16_t)(to_bf16(from[i]) | pick(from[i] != from[i], 0x40u, 0));
+        x[i] = (uint16_t)(to_bf16(from[i]) | pick(from[i] == from[i], 0, 0x40u));
 }
 
 static void load_f16(const void *from, const float *scale, real *to, size_t n)
@@ -217,10 +217,8 @@ static void store_square(const real *from, void *to, float *scale, size_t n)
 static void load_split(const uint16_t *restrict high, const uint16_t *restrict low,
                        real *restrict to, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t carry = (uint32_t)(low[i] & 0x8000u) << 1;
-        to[i] = real_of(((uint32_t)high[i] << 16) + low[i] - carry);
-    }
+    for (size_t i = 0; i < n; i++)
+        to[i] = real_of(((uint32_t)high[i] << 16) + (uint32_t)(int16_t)low[i]);
 }
 
 /* The lost bits count from -2^15 to 2^15 - 1, so a tie rounds up. */
@@ -229,9 +227,8 @@ static void store_split(const real *restrict from, uint16_t *restrict high, uint
 {
     for (size_t i = 0; i < n; i++) {
         const uint32_t u = bits_of(from[i]);
-        const int nan = (u & 0x7fffffffu) > 0x7f800000u;
-        high[i] = (uint16_t)pick(nan, u >> 16 | 0x40u, (u + 0x8000u) >> 16);
-        low[i] = (uint16_t)pick(nan, 0, u);
+        high[i] = (uint16_t)(pick(from[i] == from[i], u + 0x8000u, u | 0x400000u) >> 16);
+        low[i] = (uint16_t)pick(from[i] == from[i], u, 0);
     }
 }
 
@@ -252,12 +249,19 @@ static uint64_t mixed(uint64_t x)
     return x ^ x >> 31;
 }
 
+/* Never to infinity, which stays what it is; NaN is quieted. */
 EDEN_INLINE uint16_t chance_bf16(real f, uint32_t random)
 {
-    const uint32_t u = bits_of(f), a = u & 0x7fffffffu;
-    const uint32_t up = u + (random & 0xffffu);
-    const uint32_t finite = pick((up & 0x7fffffffu) >= 0x7f800000u, u, up); /* never to infinity */
-    return (uint16_t)pick(a > 0x7f800000u, u >> 16 | 0x40u, pick(a == 0x7f800000u, u, finite) >> 16);
+    const uint32_t u = bits_of(f), up = u + (random & 0xffffu);
+    const uint32_t finite = pick((up & 0x7fffffffu) < 0x7f800000u, up, u);
+    return (uint16_t)(pick(f == f, finite, u | 0x400000u) >> 16);
+}
+
+/* pick(), where gcc 12 would make a branch of it. */
+EDEN_INLINE uint32_t blend(int condition, uint32_t a, uint32_t b)
+{
+    const uint32_t mask = 0u - (uint32_t)(condition != 0);
+    return (a & mask) | (b & ~mask);
 }
 
 /* In units of the quantum, which is fixed below 2^-14, a number is whole plus a
@@ -266,14 +270,16 @@ EDEN_INLINE uint16_t chance_f16(real f, uint32_t random)
 {
     const uint32_t u = bits_of(f), a = u & 0x7fffffffu;
     const uint32_t up = (a + (random & 0x1fffu)) >> 13;
-    const real units = real_of(pick(a < 0x38800000u, a, 0)) * 0x1p24f;
+    const int32_t least = (int32_t)a < 0x38800000 ? (int32_t)a : 0x38800000;
+    const real units = real_of((uint32_t)least) * 0x1p24f;
     const int32_t whole = (int32_t)units;
-    const uint32_t small =
-        (uint32_t)(whole + ((real)(random & 0xffffu) * 0x1p-16f < units - (real)whole));
+    const real chance = (real)(int32_t)(random & 0xffffu) * 0x1p-16f;
+    const uint32_t small = (uint32_t)whole + (uint32_t)(chance < units - (real)whole);
     const uint32_t normal = pick(up - (112u << 10) > 0x7bffu, (a >> 13) - (112u << 10), up - (112u << 10));
-    const uint32_t special = to_f16(real_of(a));
+    const uint32_t rounded = pick(a < 0x47800000u, shift_nearest(a, 13) - (112u << 10), 0x7c00u);
+    const uint32_t special = pick(a > 0x7f800000u, 0x7e00u | (a >> 13 & 0x3ffu), rounded);
     return (uint16_t)((u >> 16 & 0x8000u) |
-                      pick(a < 0x38800000u, small, pick(a < 0x477fe000u, normal, special)));
+                      blend(a < 0x38800000u, small, blend(a < 0x477fe000u, normal, special)));
 }
 
 static void store_stochastic(unsigned codec, const real *restrict from, uint16_t *restrict to,

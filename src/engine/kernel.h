@@ -80,7 +80,7 @@ EDEN_INLINE scaling_kind scaling_of(const eden_grad_scale *s)
     return s->pre == 1 && s->post == 1 ? AS_IT_IS : TIMES;
 }
 
-/* The loop that a pass needs: a plain gradient of 16 bits has none of its own. */
+/* The loop that a pass needs: a plain gradient of 16 bits alone has none of its own. */
 EDEN_INLINE unsigned loop_for(eden_types types, unsigned reads, unsigned writes,
                               const eden_grad_scale *scale)
 {
@@ -89,7 +89,7 @@ EDEN_INLINE unsigned loop_for(eden_types types, unsigned reads, unsigned writes,
     if (types == GRAD_STATE_16 && !((reads | writes) & (SLOTS1(g) | STATES))) types = ALL_F32;
     if (!takes_grad) return types * 4 + AS_IT_IS;
     const scaling_kind scaling = scaling_of(scale);
-    return types * 4 + (types != ALL_F32 && scaling == AS_IT_IS ? TIMES : scaling);
+    return types * 4 + (types == GRAD_16 && scaling == AS_IT_IS ? TIMES : scaling);
 }
 
 EDEN_INLINE real scaled(real g, scaling_kind scaling, eden_grad_scale s)
