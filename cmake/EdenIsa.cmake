@@ -1,17 +1,17 @@
 # One source, one object for each instruction set.
 #
 # EDEN_ISAS lists the sets that this compiler can build for this processor,
-# weakest first; `base` runs everywhere. avx2 has F16C, as every
-# processor with AVX2 does, and leaves out -mfma on purpose: what cannot be emitted
-# cannot change the bits.
+# weakest first; `base` runs everywhere. avx2 includes F16C, as every processor with
+# AVX2 does, and leaves out -mfma on purpose: what cannot be emitted cannot change the
+# bits. EDEN_HALVES is how many floats src/engine/half.h makes of f16 at once.
 
 include(CheckCCompilerFlag)
 include(CheckCSourceCompiles)
 
 set(EDEN_ISA_FLAGS_base "")
-set(EDEN_ISA_FLAGS_avx2 -mavx2 -mf16c)
+set(EDEN_ISA_FLAGS_avx2 -mavx2 -mf16c -DEDEN_HALVES=8)
 set(EDEN_ISA_FLAGS_avx512
-    -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
+    -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512 -DEDEN_HALVES=16)
 
 set(EDEN_ISAS base)
 check_c_source_compiles("

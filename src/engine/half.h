@@ -1,15 +1,9 @@
-/* half.h - many f16 to floats and back, by the processor's own instructions where an
- * object is compiled for ones that have them. They round as number.h does. */
+/* half.h - many f16 to floats and back, by the processor's own instructions where the
+ * build says how many a register holds (EDEN_HALVES). They round as number.h does. */
 #ifndef EDEN_HALF_H
 #define EDEN_HALF_H
 
 #include "engine/number.h"
-
-#if defined(__AVX512F__)
-#define EDEN_HALVES 16
-#elif defined(__F16C__)
-#define EDEN_HALVES 8
-#endif
 
 #ifdef EDEN_HALVES
 

@@ -94,6 +94,29 @@ static void *gather_slot(const eden_staged *p, block *b, size_t s)
     return b->slot[s];
 }
 
+static void ask(const void *at, uint64_t bytes)
+{
+    for (uint64_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)at + i, 0, 2);
+}
+
+/* Ask for what the next block is loaded from and stored to, into L2, so that memory
+ * works while this one is computed. Kernels do so for what they take as it is. */
+static void ask_ahead(const eden_staged *p, const block *b)
+{
+    const eden_storage *storage = p->storage;
+    const uint32_t reads = p->pass->reads, writes = p->pass->writes;
+    const size_t n = b->rows * b->cols, next = element_of(p, b) + n;
+    for (size_t s = 0; (reads | writes) >> s; s++)
+        if (has(reads | writes, s) && p->rule->slots[s].shape == EDEN_FULL &&
+            !as_it_is(p->rule, storage, p->types, s))
+            ask(stored_at(p, s, next), eden_codec_bytes(storage->codec[s], n));
+    if (!has(writes, PARAM)) return;
+    if (storage->lost) ask(storage->lost + p->first + next, n * sizeof *storage->lost);
+    if (storage->copy) ask(storage->copy + p->first + next, n * sizeof *storage->copy);
+    if (storage->average && p->ends_param)
+        ask(storage->average + p->first + next, n * sizeof *storage->average);
+}
+
 /* ---- after it ---------------------------------------------------------------------------- */
 
 static void store(const eden_staged *p, size_t s, size_t element, const real *from, size_t n)
@@ -170,6 +193,7 @@ static void run_block(const eden_staged *p, block *b)
     const uint32_t reads = p->pass->reads, writes = p->pass->writes;
     for (size_t s = 0; (reads | writes) >> s; s++)
         if (has(reads | writes, s)) b->here[s] = gather_slot(p, b, s);
+    ask_ahead(p, b);
     p->kernel(p->consts, p->grad, p->types, b->here, b->rows, b->cols);
     for (size_t s = 0; writes >> s; s++)
         if (has(writes, s)) scatter_slot(p, b, s);
