@@ -69,7 +69,7 @@ class Eden:
     name = "Eden"
 
     def __init__(self, library, case, memory):
-        self.library, self.memory = library, memory
+        self.lib, self.memory = library, memory
         text = ctypes.create_string_buffer(512)
         self.at = library.bench_eden_create(ctypes.byref(case), text, len(text))
         if not self.at:
@@ -77,15 +77,15 @@ class Eden:
 
     def run(self, steps):
         fresh = self.memory.fresh
-        seconds = self.library.bench_eden_run(
+        seconds = self.lib.bench_eden_run(
             self.at, steps, self.memory.grads.address, fresh and fresh.address,
             self.memory.grads.size)
         if seconds < 0:
-            raise RuntimeError(f"Eden: {self.library.bench_eden_error(self.at).decode()}")
+            raise RuntimeError(f"Eden: {self.lib.bench_eden_error(self.at).decode()}")
         return seconds
 
     def close(self):
-        self.library.bench_eden_destroy(self.at)
+        self.lib.bench_eden_destroy(self.at)
 
 
 def eden(folder, path):
