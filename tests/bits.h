@@ -23,6 +23,13 @@ static inline float from_bits(uint32_t bits)
     return x;
 }
 
+static inline uint32_t to_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 /* Mostly numbers of ordinary size, a few zeros of both signs, denormals, and
  * values whose squares are barely floats. All from bits: no rounding is asked. */
 static inline float number(uint64_t r)
@@ -55,8 +62,7 @@ static const uint64_t fnv_start = UINT64_C(0xcbf29ce484222325);
 static inline uint64_t fnv_floats(uint64_t hash, const float *x, uint64_t n)
 {
     for (uint64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
+        uint32_t bits = to_bits(x[i]);
         if ((bits & 0x7fffffff) > 0x7f800000) bits = 0x7fc00000;
         hash = fnv(hash, bits, 4);
     }

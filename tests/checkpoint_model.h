@@ -2,12 +2,6 @@
 #ifndef EDEN_TESTS_CHECKPOINT_MODEL_H
 #define EDEN_TESTS_CHECKPOINT_MODEL_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <eden/safetensors.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +10,7 @@
 #include <unistd.h>
 
 #include "tests/bits.h"
-
-#define OK(call)                                                   \
-    do {                                                           \
-        eden_error e_ = { 0, "" };                                 \
-        if ((call) != EDEN_OK) fail_msg("%s: %s", #call, e_.text); \
-    } while (0)
-#define error (&e_)
+#include "ok.h"
 
 /* A call fails with a status and a sentence that has this part. */
 #define REFUSED(call, want, part)                                                          \

@@ -2,16 +2,16 @@
 """`eden train` that stops and goes on: signals, --resume, --eval, outputs that fail."""
 import json
 import os
-import pathlib
 import pty
 import re
 import resource
 import shlex
 import signal
 import subprocess
-import tempfile
 import time
 import unittest
+
+from infolder import InFolder
 
 EDEN = os.path.abspath(os.environ.get("EDEN", "build/eden"))
 TIMES = ("seconds", "step_seconds", "optimizer_seconds")
@@ -19,14 +19,7 @@ SMALL = ["--widths", "16"]
 ENDLESS = ["--epochs", "100000", *SMALL]
 
 
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.keep = tempfile.TemporaryDirectory()
-        self.folder = pathlib.Path(self.keep.name)
-
-    def tearDown(self):
-        self.keep.cleanup()
-
+class Case(InFolder):
     def train(self, code, *words, **more):
         done = subprocess.run([EDEN, "train", *words], capture_output=True, text=True, timeout=60,
                               cwd=self.folder, **more)

@@ -3,12 +3,11 @@
 import fractions
 import math
 import os
-import pathlib
 import struct
 import subprocess
-import tempfile
 import unittest
 
+from infolder import InFolder
 from tensorfile import floats, read, tensor, write
 
 EDEN = os.path.abspath(os.environ.get("EDEN", "build/eden"))
@@ -45,14 +44,10 @@ def made(dtype, shape, seed):
     return dtype, shape, pack(dtype, data if dtype == "F32" else [nearest(dtype, x) for x in data])
 
 
-class Case(unittest.TestCase):
+class Case(InFolder):
     def setUp(self):
-        self.keep = tempfile.TemporaryDirectory()
-        self.folder = pathlib.Path(self.keep.name)
+        super().setUp()
         self.p, self.g, self.o, self.s, self.t = (self.folder / name for name in "pgost")
-
-    def tearDown(self):
-        self.keep.cleanup()
 
     def step(self, code, *words, params=None, out=None):
         words = [EDEN, "step", *map(str, words), "--params", params or self.p, "--grads", self.g,

@@ -4,28 +4,21 @@ in test_cli_resume.py."""
 import fcntl
 import json
 import os
-import pathlib
 import pty
 import re
 import struct
 import subprocess
-import tempfile
 import termios
 import unittest
+
+from infolder import InFolder
 
 EDEN = os.path.abspath(os.environ.get("EDEN", "build/eden"))
 NAMES = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "adafactor", "lamb",
          "lion"]
 
 
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.keep = tempfile.TemporaryDirectory()
-        self.folder = pathlib.Path(self.keep.name)
-
-    def tearDown(self):
-        self.keep.cleanup()
-
+class Case(InFolder):
     def path(self, name):
         return str(self.folder / name)
 

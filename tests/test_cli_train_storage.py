@@ -2,11 +2,10 @@
 """`eden train` with weights, gradients and state of fewer bits."""
 import json
 import os
-import pathlib
 import subprocess
-import tempfile
 import unittest
 
+from infolder import InFolder
 from tensorfile import read
 
 EDEN = os.path.abspath(os.environ.get("EDEN", "build/eden"))
@@ -21,14 +20,7 @@ CHOICES = [
 NEAREST = ["--dtype", "bf16"]
 
 
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.keep = tempfile.TemporaryDirectory()
-        self.folder = pathlib.Path(self.keep.name)
-
-    def tearDown(self):
-        self.keep.cleanup()
-
+class Case(InFolder):
     def eden(self, code, *words):
         done = subprocess.run([EDEN, *words], capture_output=True, text=True, timeout=100,
                               cwd=self.folder)

@@ -9,23 +9,10 @@
 #include <string.h>
 
 #include "engine/codec.h"
+#include "bits.h"
 
 static const eden_codec *codec; /* of the instruction set being tested */
 static const eden_weights_codec *weights;
-
-static float float_of(uint32_t u)
-{
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
-
-static uint32_t bits_of(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    return u;
-}
 
 static uint64_t random_bits(void)
 {
@@ -89,9 +76,9 @@ static void check_16(unsigned c, int e)
     assert_int_equal(store_one(c, 3.4e38f), infinity);
     assert_int_equal(store_one(c, -INFINITY), infinity | 0x8000u);
     assert_int_equal(store_one(c, -0.0f), 0x8000u);
-    assert_int_equal(store_one(c, float_of(1)), 0);
-    assert_true(isnan(value_of(store_one(c, float_of(0x7f800001u)), e))); /* a signalling NaN */
-    assert_true(isnan(value_of(store_one(c, float_of(0xffffffffu)), e)));
+    assert_int_equal(store_one(c, from_bits(1)), 0);
+    assert_true(isnan(value_of(store_one(c, from_bits(0x7f800001u)), e))); /* a signalling NaN */
+    assert_true(isnan(value_of(store_one(c, from_bits(0xffffffffu)), e)));
 }
 
 static void test_bf16(void **state)
@@ -185,7 +172,7 @@ static void test_8_edges(void **state)
         codec[c].store(x, code, &scale, EDEN_BLOCK);
         codec[c].load(code, &scale, y, EDEN_BLOCK);
         for (size_t i = 0; i < EDEN_BLOCK; i++) assert_true(y[i] == 0);
-        x[7] = float_of(1); /* the least denormal does not disturb */
+        x[7] = from_bits(1); /* the least denormal does not disturb */
         codec[c].store(x, code, &scale, EDEN_BLOCK);
         assert_true(isfinite(scale) && scale > 0 && code[6] == 0);
         x[9] = INFINITY; /* and nothing bad is hidden */
@@ -216,18 +203,18 @@ static void test_split(void **state)
     (void)state;
     for (uint32_t top = 0; top < 0x10000; top++)
         for (size_t k = 0; k < sizeof lows / sizeof *lows; k++) {
-            const float x = float_of(top << 16 | lows[k]);
+            const float x = from_bits(top << 16 | lows[k]);
             uint16_t high, low;
             float back;
             weights->store_split(&x, &high, &low, 1);
             weights->load_split(&high, &low, &back, 1);
             if (isnan(x)) {
-                assert_true(isnan(back) && isnan(float_of((uint32_t)high << 16)));
+                assert_true(isnan(back) && isnan(from_bits((uint32_t)high << 16)));
                 continue;
             }
-            assert_int_equal(bits_of(back), bits_of(x));
+            assert_int_equal(to_bits(back), to_bits(x));
             /* What a model sees is the nearest bf16. */
-            assert_int_equal(high, (uint16_t)((bits_of(x) + 0x8000u) >> 16));
+            assert_int_equal(high, (uint16_t)((to_bits(x) + 0x8000u) >> 16));
         }
 }
 
@@ -328,7 +315,7 @@ static void test_same_bits(void **state)
     (void)state;
     for (int k = 0; k < KINDS; k++)
         for (size_t i = 0; i < EDEN_BLOCK; i++)
-            x[k][i] = k % 8 ? sample(EDEN_CODEC_SIGNED, k % 4) : float_of((uint32_t)random_bits());
+            x[k][i] = k % 8 ? sample(EDEN_CODEC_SIGNED, k % 4) : from_bits((uint32_t)random_bits());
     for (size_t isa = 1; isa < eden_isa_count(); isa++) {
         if (!eden_isa_runs_here(isa)) continue;
         for (int k = 0; k < KINDS; k++)

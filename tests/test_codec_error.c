@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/codec.h"
+#include "bits.h"
 
 #define LARGEST 1.9375f /* 31/16, which makes the scale of a block 1 */
 
@@ -28,20 +29,6 @@ static const map maps[] = {
 
 typedef struct { double relative, quanta; } errors;
 
-static float float_of(uint32_t u)
-{
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
-
-static uint32_t bits_of(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    return u;
-}
-
 /* The largest errors of `n` floats from `first` on, times `sign`. */
 static errors measure(const map *m, uint32_t first, uint32_t n, float sign)
 {
@@ -51,7 +38,7 @@ static errors measure(const map *m, uint32_t first, uint32_t n, float sign)
     errors worst = { 0, 0 };
     x[0] = LARGEST;
     for (uint32_t at = 0; at < n; at += EDEN_BLOCK - 1) {
-        for (uint32_t i = 1; i < EDEN_BLOCK; i++) x[i] = sign * float_of(first + (at + i <= n ? at + i - 1 : 0));
+        for (uint32_t i = 1; i < EDEN_BLOCK; i++) x[i] = sign * from_bits(first + (at + i <= n ? at + i - 1 : 0));
         codec->store(x, code, &scale, EDEN_BLOCK);
         codec->load(code, &scale, y, EDEN_BLOCK);
         if (scale != 1 || y[0] != LARGEST) fail_msg("the scale is %g", (double)scale);
@@ -69,8 +56,8 @@ static void test_normal(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        const uint32_t first = bits_of((float)maps[i].normal);
-        const errors e = measure(&maps[i], first, bits_of(LARGEST) - first + 1, 1);
+        const uint32_t first = to_bits((float)maps[i].normal);
+        const errors e = measure(&maps[i], first, to_bits(LARGEST) - first + 1, 1);
         assert_true(e.relative == 1.0 / 33 && e.quanta == 0);
     }
 }
@@ -81,7 +68,7 @@ static void test_below(void **state)
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         const map *m = &maps[i];
-        const uint32_t first = bits_of((float)ldexp(m->normal, -6)), end = bits_of((float)m->normal);
+        const uint32_t first = to_bits((float)ldexp(m->normal, -6)), end = to_bits((float)m->normal);
         const errors e = measure(m, first, end - first, 1);
         double worst = e.quanta;
         assert_true(e.relative == 0);
@@ -100,7 +87,7 @@ static void test_sign(void **state)
     float x[2] = { LARGEST, -0.0f }, y[2], scale;
     uint8_t code[2];
     (void)state;
-    for (uint32_t u = bits_of(0x1p-14f); u < bits_of(LARGEST); u += 1u << 20) {
+    for (uint32_t u = to_bits(0x1p-14f); u < to_bits(LARGEST); u += 1u << 20) {
         const errors plus = measure(m, u, 1000, 1), minus = measure(m, u, 1000, -1);
         assert_memory_equal(&plus, &minus, sizeof plus);
     }

@@ -1,21 +1,9 @@
 /* test_groups.c - settings, groups that inherit them, and schedules on them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <eden/eden.h>
 #include <fenv.h>
 #include <math.h>
 #include <string.h>
 
-#define OK(call)                                              \
-    do {                                                      \
-        eden_error e_ = { 0, "" };                            \
-        if ((call) != EDEN_OK) fail_msg("%s: %s", #call, e_.text); \
-    } while (0)
-#define error (&e_)
+#include "ok.h"
 
 static eden_optimizer *create(const char *rule)
 {

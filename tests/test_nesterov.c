@@ -5,24 +5,12 @@
  * and the frameworks' form takes it where the weights are. The frameworks' weights
  * are the page's look-ahead point, theta - a*b*v, at every step.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <eden/eden.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define OK(call)                                                   \
-    do {                                                           \
-        eden_error e_ = { 0, "" };                                 \
-        if ((call) != EDEN_OK) fail_msg("%s: %s", #call, e_.text); \
-    } while (0)
-#define error (&e_)
+#include "ok.h"
 
 enum { N = 5, STEPS = 50 };
 static const double lr = 0.1, beta = 0.9;

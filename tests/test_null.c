@@ -1,20 +1,8 @@
 /* test_null.c - what is NULL, or would have no effect, is named. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <eden/eden.h>
 #include <stdio.h>
 #include <string.h>
 
-#define OK(call)                                              \
-    do {                                                      \
-        eden_error e_ = { 0, "" };                            \
-        if ((call) != EDEN_OK) fail_msg("%s: %s", #call, e_.text); \
-    } while (0)
-#define error (&e_)
+#include "ok.h"
 
 static eden_optimizer *create(const char *rule, const eden_config *config)
 {

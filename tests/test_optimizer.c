@@ -1,23 +1,11 @@
 /* test_optimizer.c - tensors, the step, and what may go wrong in it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <eden/eden.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define OK(call)                                              \
-    do {                                                      \
-        eden_error e_ = { 0, "" };                            \
-        if ((call) != EDEN_OK) fail_msg("%s: %s", #call, e_.text); \
-    } while (0)
-#define error (&e_)
+#include "ok.h"
 
 static eden_optimizer *create(const char *rule, const eden_config *config)
 {

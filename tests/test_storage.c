@@ -1,12 +1,5 @@
 /* test_storage.c - weights, gradients and state in fewer bits: what a step makes of
  * them, the same for any thread count, instruction set, and after a resume. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <eden/eden.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +7,7 @@
 #include <unistd.h>
 
 #include "engine/codec.h"
-
-#define OK(call)                                              \
-    do {                                                      \
-        eden_error e_ = { 0, "" };                            \
-        if ((call) != EDEN_OK) fail_msg("%s: %s", #call, e_.text); \
-    } while (0)
-#define error (&e_)
+#include "ok.h"
 
 #define ROWS 96
 #define COLS 700 /* several blocks, and no whole number of them */

@@ -1,21 +1,9 @@
 /* test_storage_load.c - a checkpoint belongs to one way of storing a tensor. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <eden/safetensors.h>
 #include <string.h>
 
+#include "ok.h"
 #include "scratch.h"
-
-#define OK(call)                                              \
-    do {                                                      \
-        eden_error e_ = { 0, "" };                            \
-        if ((call) != EDEN_OK) fail_msg("%s: %s", #call, e_.text); \
-    } while (0)
-#define error (&e_)
 
 typedef struct {
     uint16_t data[64];

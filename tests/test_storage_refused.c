@@ -1,19 +1,7 @@
 /* test_storage_refused.c - ways to store a tensor that do not go together. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <eden/eden.h>
 #include <string.h>
 
-#define OK(call)                                              \
-    do {                                                      \
-        eden_error e_ = { 0, "" };                            \
-        if ((call) != EDEN_OK) fail_msg("%s: %s", #call, e_.text); \
-    } while (0)
-#define error (&e_)
+#include "ok.h"
 
 static void refused(eden_status status, eden_status want, const eden_error *e, const char *part)
 {

@@ -2,12 +2,6 @@
 #ifndef TESTS_TRAIN_TASK_H
 #define TESTS_TRAIN_TASK_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +10,7 @@
 
 #include "lab/train.h"
 #include "lab/train_run.h"
-
-#define OK(call)                                                   \
-    do {                                                           \
-        eden_error e_ = { 0, "" };                                 \
-        if ((call) != EDEN_OK) fail_msg("%s: %s", #call, e_.text); \
-    } while (0)
-#define error (&e_)
+#include "ok.h"
 
 enum { ROWS = 50, TESTS = 20, FEATURES = 6, CLASSES = 3 };
 
