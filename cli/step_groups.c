@@ -1,4 +1,5 @@
 /* step_groups.c - groups of tensors by regular expression. */
+#include <errno.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,8 +83,10 @@ void cli_groups_free(cli_groups *groups)
 static int choose(cli_groups *groups, cli_weight *weight)
 {
     for (size_t g = 0; g < groups->count; g++) {
+        errno = 0;
         const int result = regexec(&groups->list[g].regex, weight->entry.name, 0, NULL, 0);
-        if (result == REG_ESPACE) return cli_no_memory();
+        /* glibc says of a lack of memory that nothing matched; only errno tells. */
+        if (result == REG_ESPACE || (result != 0 && errno == ENOMEM)) return cli_no_memory();
         if (result != 0) continue;
         weight->group = groups->list[g].name;
         groups->list[g].weights++;

