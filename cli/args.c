@@ -78,7 +78,10 @@ cli_setting_name *cli_setting_names(const cli_command *command, size_t *count)
     for (size_t i = 0; i < eden_rule_count(); i++)
         for (size_t k = 0; eden_rule_hyper(eden_rule_at(i), k); k++) room++;
     cli_setting_name *names = calloc(room, sizeof *names);
-    if (!names) return NULL;
+    if (!names) {
+        cli_no_memory();
+        return NULL;
+    }
     for (size_t i = 0; i < eden_rule_count(); i++) {
         const eden_hyper *hyper;
         for (size_t k = 0; (hyper = eden_rule_hyper(eden_rule_at(i), k)) != NULL; k++) {

@@ -73,14 +73,6 @@ void cli_compare_row(const cli_comparison *c, const cli_entry *entry, cli_row *r
     number(row->cell[7], "%.3g", entry->lr);
 }
 
-/* The text is where it is only once its stream is closed. */
-static char *closed(FILE *out, char **text)
-{
-    if (!fclose(out)) return *text;
-    free(*text);
-    return NULL;
-}
-
 char *cli_compare_about(const cli_comparison *c)
 {
     char data[CLI_TASK_ROOM], *text = NULL, seeds[64], storage[CLI_STORAGE_ROOM];
@@ -98,7 +90,7 @@ char *cli_compare_about(const cli_comparison *c)
             (unsigned long long)c->config.batch, seeds);
     if (!cli_storage_is_plain(&c->config.storage))
         fprintf(out, "; %s", cli_storage_text(&c->config.storage, storage));
-    return closed(out, &text);
+    return cli_close_text(out, &text);
 }
 
 char *cli_compare_notes(const cli_comparison *c)
@@ -117,7 +109,7 @@ char *cli_compare_notes(const cli_comparison *c)
         fprintf(out, "+- is the standard deviation over the %zu seeds.\n", c->seeds);
     if (c->config.average)
         fprintf(out, "Tests are of averaged weights, %s.\n", c->config.average);
-    return closed(out, &text);
+    return cli_close_text(out, &text);
 }
 
 /* ---- as text ---------------------------------------------------------------------------- */

@@ -299,8 +299,7 @@ int cli_draw(const cli_picture *picture, cli_look look, FILE *out)
     panel(&s, 0);
     panel(&s, 1);
     fprintf(s.out, "unset multiplot\n");
-    const int lost = ferror(s.out), unfinished = fclose(s.out);
-    const int code = lost || unfinished ? cli_no_memory() : cli_gnuplot_run(script, out);
+    const int code = cli_close_text(s.out, &script) ? cli_gnuplot_run(script, out) : CLI_SYSTEM;
     free(script);
     return code;
 }

@@ -146,7 +146,7 @@ static int spawn(char **words, FILE *in, FILE *picture, FILE *said)
     fcntl(ends[1], F_SETFD, FD_CLOEXEC);
     const int problem = start(&child, words, fileno(in), ends[1], fileno(said));
     close(ends[1]); /* so that the child's end is the last */
-    const int code = problem ? cli_fail(CLI_UNAVAILABLE, missing, strerror(problem))
+    const int code = problem ? cli_fail(cli_code(problem, CLI_UNAVAILABLE), missing, strerror(problem))
                              : finish(child, ends[0], picture, said);
     close(ends[0]);
     return code;
@@ -154,7 +154,7 @@ static int spawn(char **words, FILE *in, FILE *picture, FILE *said)
 
 static int no_scratch(void)
 {
-    return cli_fail(CLI_IO, "cannot write a temporary file for gnuplot: %s", strerror(errno));
+    return cli_fail(cli_code(errno, CLI_IO), "cannot write a temporary file for gnuplot: %s", strerror(errno));
 }
 
 int cli_gnuplot_check(void)
@@ -179,7 +179,7 @@ int cli_gnuplot_run(const char *script, FILE *picture)
     if (!code) code = spawn(words, in, picture, said);
     errno = 0;
     if (!code && (fflush(picture) || ferror(picture)))
-        code = cli_fail(CLI_IO, "cannot write the picture: %s",
+        code = cli_fail(cli_code(errno, CLI_IO), "cannot write the picture: %s",
                         errno ? strerror(errno) : "writing broke off; is the disk full?");
     if (in) fclose(in);
     if (said) fclose(said);

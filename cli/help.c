@@ -13,7 +13,10 @@ char *cli_fill_in(const char *text)
     char *filled = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&filled, &size);
-    if (!out) return NULL;
+    if (!out) {
+        cli_no_memory();
+        return NULL;
+    }
     while (*text) {
         const int usual = !strncmp(text, "{usual}", 7), old = !strncmp(text, "{old}", 5);
         if (usual || old) {
@@ -23,11 +26,7 @@ char *cli_fill_in(const char *text)
             fputc(*text++, out);
         }
     }
-    if (fclose(out)) {
-        free(filled);
-        return NULL;
-    }
-    return filled;
+    return cli_close_text(out, &filled);
 }
 
 const char *cli_spelling(const cli_option *o, char text[CLI_SPELLING_ROOM])

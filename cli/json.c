@@ -6,6 +6,34 @@
 
 #include "cli/output.h"
 
+/* ---- memory --------------------------------------------------------------------------- */
+
+/* Without memory jansson leaves things out or, within a document that it reads, aborts. So
+ * it gets what it asks for from here, and the document is refused. */
+static _Alignas(16) unsigned char reserve[1 << 16];
+static size_t reserve_used;
+
+static void *take(size_t size)
+{
+    void *block = malloc(size);
+    if (block || !size) return block;
+    cli_no_memory();
+    if (size > sizeof reserve - reserve_used) return NULL;
+    block = reserve + reserve_used;
+    reserve_used += (size + 15) / 16 * 16;
+    return block;
+}
+
+static void give_back(void *block)
+{
+    const unsigned char *at = block;
+    if (at < reserve || at >= reserve + sizeof reserve) free(block);
+}
+
+void cli_json_begin(void) { json_set_alloc_funcs(take, give_back); }
+
+/* ---- values --------------------------------------------------------------------------- */
+
 json_t *cli_json_exact(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
 json_t *cli_json_number(double value)
@@ -51,13 +79,19 @@ static size_t digits(const json_t *json)
 
 int cli_json_print(json_t *json, FILE *out, int indent)
 {
-    if (!json) return cli_no_memory();
+    if (!json || cli_lacked_memory()) {
+        json_decref(json);
+        return cli_no_memory();
+    }
     const size_t flags = JSON_REAL_PRECISION(digits(json))
                        | (indent ? JSON_INDENT((size_t)indent) : JSON_COMPACT);
     char *text = json_dumps(json, flags);
     json_decref(json);
-    if (!text) return cli_no_memory();
+    if (!text || cli_lacked_memory()) {
+        give_back(text);
+        return cli_no_memory();
+    }
     const int lost = fputs(text, out) < 0 || fputc('\n', out) < 0;
-    free(text);
+    give_back(text);
     return lost && out != stdout ? CLI_IO : CLI_OK;
 }

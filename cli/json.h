@@ -5,6 +5,10 @@
 #include <jansson.h>
 #include <stdio.h>
 
+/* Once, before any other call: have a lack of memory in jansson's calls noticed, each of
+ * which may be one that nobody asks for its result. */
+void cli_json_begin(void);
+
 /* A number with at most nine digits (a float has no more to tell); null for what
  * JSON cannot say: infinities and NaN. */
 json_t *cli_json_number(double value);

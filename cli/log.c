@@ -124,7 +124,10 @@ static int keep_records(cli_log *log, FILE *old, FILE *out, const json_t *header
     int code = CLI_OK, first = 1;
     while (!code && (length = getline(&line, &room, old)) >= 0) {
         json_t *json = json_loadb(line, (size_t)length, 0, NULL);
-        if (first && (!json || !json_object_get(json, "command") || !same_run(json, header)))
+        const int other = first && (!json || !json_object_get(json, "command") || !same_run(json, header));
+        if (cli_lacked_memory())
+            code = cli_no_memory();
+        else if (other)
             code = cli_fail(CLI_DATA, "'%.200s' is not the log of the run that the checkpoint is "
                             "of; choose another --log", log->path);
         else if (!first && json && (step = number_of(json, "step")) <= (double)done) {
@@ -139,6 +142,8 @@ static int keep_records(cli_log *log, FILE *old, FILE *out, const json_t *header
         first = 0;
         if (over) break;
     }
+    if (!code && ferror(old))
+        code = cli_fail(cli_code(errno, CLI_IO), "cannot read '%.200s': %s", log->path, strerror(errno));
     free(line);
     return code;
 }
@@ -154,7 +159,7 @@ static int continue_log(cli_log *log, FILE *old, json_t *header, uint64_t done)
     int code = out ? CLI_OK : cli_fail_create(name, errno);
     if (!code && !put(out, json_incref(header))) code = cli_fail_create(name, errno);
     if (!code) code = keep_records(log, old, out, header, done);
-    if (!code && fflush(out)) code = cli_fail(CLI_IO, "cannot write '%.200s': %s", name,
+    if (!code && fflush(out)) code = cli_fail(cli_code(errno, CLI_IO), "cannot write '%.200s': %s", name,
                                               strerror(errno));
     if (!code && rename(name, log->path)) code = cli_fail_create(log->path, errno);
     if (code && out) {
@@ -182,7 +187,7 @@ int cli_log_open(cli_log *log, const char *path, json_t *header, uint64_t done)
         log->file = fopen(path, "w");
         if (!log->file) code = cli_fail_create(path, errno);
         if (!code && !put(log->file, json_incref(header)))
-            code = cli_fail(CLI_IO, "cannot write '%.200s': %s", path, strerror(errno));
+            code = cli_fail(cli_code(errno, CLI_IO), "cannot write '%.200s': %s", path, strerror(errno));
     }
     if (old) fclose(old);
     json_decref(header);
@@ -193,7 +198,7 @@ static void lose(cli_log *log)
 {
     cli_warn("cannot write '%.200s': %s; training goes on without a log", log->path,
              errno ? strerror(errno) : "out of memory");
-    log->code = CLI_IO;
+    log->code = cli_code(errno, CLI_IO);
     fclose(log->file);
     log->file = NULL;
 }
@@ -211,7 +216,7 @@ void cli_log_write(cli_log *log, const lab_progress *progress)
 int cli_log_close(cli_log *log)
 {
     if (log->file && fclose(log->file))
-        log->code = cli_fail(CLI_IO, "cannot write '%.200s': %s", log->path, strerror(errno));
+        log->code = cli_fail(cli_code(errno, CLI_IO), "cannot write '%.200s': %s", log->path, strerror(errno));
     log->file = NULL;
     return log->code;
 }

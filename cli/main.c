@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/json.h"
 #include "cli/output.h"
 
 static int run(const cli_command *command, int count, char **words)
@@ -41,7 +42,9 @@ int main(int count, char **words)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     cli_open_standard();
+    cli_json_begin();
     const int code = dispatch(count, words);
     const int output = cli_close_output();
+    if (cli_lacked_memory() && code < 128) return CLI_SYSTEM;
     return code ? code : output;
 }

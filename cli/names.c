@@ -20,7 +20,10 @@ cli_name *cli_names(size_t *count)
         for (size_t k = 0; eden_rule_preset(eden_rule_at(i), k); k++) room++;
     }
     cli_name *names = calloc(room ? room : 1, sizeof *names);
-    if (!names) return NULL;
+    if (!names) {
+        cli_no_memory();
+        return NULL;
+    }
     for (size_t i = 0; i < eden_rule_count(); i++) {
         const eden_rule *rule = eden_rule_at(i);
         const eden_preset *preset;

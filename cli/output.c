@@ -57,7 +57,18 @@ void cli_warn(const char *format, ...)
     va_end(list);
 }
 
-int cli_no_memory(void) { return cli_fail(CLI_SYSTEM, "out of memory"); }
+static int lacked_memory;
+
+int cli_no_memory(void)
+{
+    if (!lacked_memory) cli_fail(CLI_SYSTEM, "out of memory");
+    lacked_memory = 1;
+    return CLI_SYSTEM;
+}
+
+int cli_lacked_memory(void) { return lacked_memory; }
+
+int cli_code(int system_error, int code) { return system_error == ENOMEM ? CLI_SYSTEM : code; }
 
 int cli_fail_eden(const eden_error *error, cli_doing doing)
 {
@@ -81,6 +92,16 @@ int cli_fail_eden(const eden_error *error, cli_doing doing)
     return cli_fail(code, "%s", error->text);
 }
 
+char *cli_close_text(FILE *stream, char **text)
+{
+    const int lost = ferror(stream), unfinished = fclose(stream);
+    if (!lost && !unfinished && *text) return *text;
+    free(*text);
+    *text = NULL;
+    cli_no_memory();
+    return NULL;
+}
+
 /* ---- files -------------------------------------------------------------------- */
 
 int cli_can_read(const char *path, int directory)
@@ -88,7 +109,8 @@ int cli_can_read(const char *path, int directory)
     struct stat about;
     const int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (file < 0)
-        return cli_fail(errno == EACCES || errno == EPERM ? CLI_PERMISSION : CLI_NO_INPUT,
+        return cli_fail(errno == EACCES || errno == EPERM ? CLI_PERMISSION
+                                                          : cli_code(errno, CLI_NO_INPUT),
                         "cannot read '%.200s': %s", path, strerror(errno));
     const int known = fstat(file, &about) == 0;
     close(file);
@@ -99,8 +121,9 @@ int cli_can_read(const char *path, int directory)
 
 int cli_fail_create(const char *path, int system_error)
 {
-    return cli_fail(system_error == EACCES || system_error == EPERM ? CLI_PERMISSION
-                                                                    : CLI_CANT_CREATE,
+    return cli_fail(system_error == EACCES || system_error == EPERM
+                        ? CLI_PERMISSION
+                        : cli_code(system_error, CLI_CANT_CREATE),
                     "cannot create '%.200s': %s", path, strerror(system_error));
 }
 

@@ -27,7 +27,18 @@ int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2,
 
 /* The same for what does not end the command. */
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Say that memory ran out, once, whoever finds it. The command then ends with the code
+ * for that, though part of it may have gone on. */
 int cli_no_memory(void);
+int cli_lacked_memory(void);
+
+/* `code`, or the one for a lack of memory if that is the system's error. */
+int cli_code(int system_error, int code);
+
+/* Close a stream of open_memstream(). Returns its text, which is the caller's, or NULL
+ * after saying that there was no memory for all of it. */
+char *cli_close_text(FILE *stream, char **text);
 
 /* Report a failure of the library; reading and writing differ in their code. */
 typedef enum { CLI_READING, CLI_WRITING, CLI_RUNNING } cli_doing;

@@ -104,6 +104,10 @@ static int read_line(run_log *log, size_t line, const char *text, size_t length)
     json_error_t why;
     char what[JSON_ERROR_TEXT_LENGTH + 40];
     json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
+    if (cli_lacked_memory()) {
+        json_decref(json);
+        return cli_no_memory();
+    }
     if (!json_is_object(json)) {
         snprintf(what, sizeof what, "no JSON object%s%s", json ? "" : ": ", json ? "" : why.text);
         json_decref(json);
@@ -141,7 +145,7 @@ static int read_lines(run_log *log, FILE *file)
     }
     free(text);
     if (!code && ferror(file))
-        code = cli_fail(CLI_IO, "cannot read '%.200s': %s", log->path, strerror(errno));
+        code = cli_fail(cli_code(errno, CLI_IO), "cannot read '%.200s': %s", log->path, strerror(errno));
     if (!code && !line)
         code = malformed(log->path, 1, "the file is empty; a log begins with its header");
     if (!code && !log->curve.line[0].count && !log->curve.line[1].count)
@@ -159,7 +163,7 @@ static int read_log(run_log *log, const char *path)
     const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "rb");
     if (!file) {
-        code = cli_fail(CLI_NO_INPUT, "cannot read '%.200s': %s", path, strerror(errno));
+        code = cli_fail(cli_code(errno, CLI_NO_INPUT), "cannot read '%.200s': %s", path, strerror(errno));
         if (descriptor >= 0) close(descriptor);
         return code;
     }

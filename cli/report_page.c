@@ -1,4 +1,5 @@
 /* report_page.c - the report as one page that needs no other file and no network. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,9 @@ static void base64(FILE *in, FILE *out)
 static int inlined(const cli_picture *picture, int tall, int dark, FILE *out)
 {
     FILE *drawing = tmpfile();
-    if (!drawing) return cli_fail(CLI_IO, "cannot make a temporary file for a picture");
+    if (!drawing)
+        return cli_fail(cli_code(errno, CLI_IO), "cannot make a temporary file for a picture: %s",
+                        strerror(errno));
     int code = cli_draw(picture, (cli_look){ 1, tall, dark }, drawing);
     rewind(drawing);
     fputs("data:image/svg+xml;base64,", out);
@@ -250,10 +253,13 @@ static void command(const cli_comparison *c, FILE *out)
     char *text = NULL;
     size_t size = 0;
     FILE *line = open_memstream(&text, &size);
-    if (!line) return;
+    if (!line) {
+        cli_no_memory();
+        return;
+    }
     fputs("eden", line);
     for (int i = 0; i < c->args->count; i++) shell_word(line, c->args->words[i]);
-    if (!fclose(line)) {
+    if (cli_close_text(line, &text)) {
         fputs("<pre>", out);
         escape(out, text);
         fprintf(out, "</pre>\n<p class=\"soft\">eden %s, seed %llu</p>\n", eden_version(),

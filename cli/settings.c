@@ -203,9 +203,5 @@ char *cli_settings_text(const cli_settings *settings)
         fprintf(out, "%s%s=%s", ftell(out) > 0 ? "," : "", hyper->name,
                 cli_value_text(hyper, settings->values[i], value));
     }
-    if (fclose(out)) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    return cli_close_text(out, &text);
 }

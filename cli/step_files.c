@@ -90,16 +90,22 @@ static int save_state(eden_optimizer *optimizer, const char *path)
 
 static int move(const char *from, const char *to)
 {
-    char *folder = folder_of(to);
-    if (rename(from, to)) {
-        free(folder);
-        return cli_fail_create(to, errno);
-    }
-    /* Whether the new name survives a power cut; some file systems cannot tell. */
-    const int handle = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (handle >= 0) fsync(handle), close(handle);
+    return rename(from, to) ? cli_fail_create(to, errno) : CLI_OK;
+}
+
+/* Make a new name survive a power cut; some file systems cannot, and say so. */
+static int settle(const char *path)
+{
+    char *folder = folder_of(path);
+    if (!folder) return cli_no_memory();
+    const int handle = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int lost = handle < 0 || (fsync(handle) && errno != EINVAL && errno != ENOTSUP);
+    const int reason = errno;
+    if (handle >= 0) close(handle);
     free(folder);
-    return CLI_OK;
+    if (!lost) return CLI_OK;
+    return cli_fail(CLI_IO, "'%.200s': the new file is in place, but a power failure may still undo "
+                    "it: %s", path, strerror(reason));
 }
 
 /* Where a path leads, symbolic links followed; the caller frees it. */
@@ -133,6 +139,8 @@ static int publish_both(const cli_step_files *files, const cli_weights *weights,
     if (!code) code = move(out, to_out);
     if (code && state) unlink(state);
     if (code && out) unlink(out);
+    if (!code) code = settle(to_state);
+    if (!code) code = settle(to_out);
     free(to_state);
     free(to_out);
     free(state);

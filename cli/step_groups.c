@@ -1,4 +1,5 @@
 /* step_groups.c - groups of tensors by regular expression. */
+#include <errno.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ static int compile(cli_group *group, const cli_command *command, size_t length)
     free(expression);
     group->compiled = failure == 0;
     if (!failure) return CLI_OK;
+    if (failure == REG_ESPACE) return cli_no_memory();
     regerror(failure, &group->regex, why, sizeof why);
     return cli_usage(command, "--group '%.*s': %s", (int)(length < 200 ? length : 200), group->text,
                      why);
@@ -77,17 +79,29 @@ void cli_groups_free(cli_groups *groups)
 
 /* ---- which weight is in which group -------------------------------------------------- */
 
+/* Put a weight into the first group that has it. */
+static int choose(cli_groups *groups, cli_weight *weight)
+{
+    for (size_t g = 0; g < groups->count; g++) {
+        errno = 0;
+        const int result = regexec(&groups->list[g].regex, weight->entry.name, 0, NULL, 0);
+        /* glibc says of a lack of memory that nothing matched; only errno tells. */
+        if (result == REG_ESPACE || (result != 0 && errno == ENOMEM)) return cli_no_memory();
+        if (result != 0) continue;
+        weight->group = groups->list[g].name;
+        groups->list[g].weights++;
+        break;
+    }
+    return CLI_OK;
+}
+
 static int match(cli_groups *groups, cli_weights *weights, eden_optimizer *optimizer)
 {
     eden_error error;
     for (size_t i = 0; i < weights->count; i++) {
-        cli_weight *weight = &weights->list[i];
-        for (size_t g = 0; cli_weight_is_float(weight) && g < groups->count; g++) {
-            if (regexec(&groups->list[g].regex, weight->entry.name, 0, NULL, 0)) continue;
-            weight->group = groups->list[g].name;
-            groups->list[g].weights++;
-            break;
-        }
+        if (!cli_weight_is_float(&weights->list[i])) continue;
+        const int code = choose(groups, &weights->list[i]);
+        if (code) return code;
     }
     for (size_t g = 0; g < groups->count; g++) {
         if (!groups->list[g].weights)

@@ -120,7 +120,9 @@ static void save(cli_training *t, int last)
         return;
     }
     cli_progress_clear(&t->progress);
-    t->save_code = error.status == EDEN_E_IO ? save_code(t->save) : CLI_IO;
+    t->save_code = error.status == EDEN_E_IO       ? save_code(t->save)
+                   : error.status == EDEN_E_MEMORY ? CLI_SYSTEM
+                                                   : CLI_IO;
     cli_warn("%s%s", error.text, last ? "" : "; training goes on");
 }
 

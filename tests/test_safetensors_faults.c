@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@
  * `fail_on` every later one; `short_by` makes reads and writes of at most that length. */
 
 static int armed, calls, fail_at, fail_on, fail_code, failed_early;
+static int no_locks, intrude, intruded;
 static size_t short_by;
 static char failed_call[16];
 static char trace[4096];
@@ -60,10 +62,23 @@ ssize_t pread64(int fd, void *data, size_t count, off64_t offset)
     return pread(fd, data, count, offset);
 }
 
+/* A lock that cannot be had is no failure, so only its place is noted. */
+int flock(int fd, int operation)
+{
+    if (armed && strlen(trace) + 7 < sizeof trace) strcat(trace, "flock ");
+    if (no_locks) errno = ENOLCK;
+    return no_locks ? -1 : (int)syscall(SYS_flock, fd, operation);
+}
+
 int fsync(int fd) { return fails("fsync") ? -1 : (int)syscall(SYS_fsync, fd); }
 
 int renameat(int a, const char *from, int b, const char *to)
 {
+    if (intrude && !strstr(from, ".old")) { /* another save of the same path comes between */
+        intrude = 0;
+        save_well(at("p"), "between", 1);
+        intruded++;
+    }
     return fails("renameat") ? -1 : (int)syscall(SYS_renameat2, a, from, b, to, 0);
 }
 
@@ -179,21 +194,66 @@ static void test_pieces(void **state)
     free(pieces);
 }
 
-/* A file that another writer left or is still writing is not touched. */
-static void test_foreign_temp(void **state)
+/* The file that a save makes beside "p", and its second name for the older one. */
+static const char *beside(const char *end)
 {
-    char name[64];
+    static char name[64];
+    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a of "p" */
+    hash = (hash ^ 'p') * 0x100000001b3;
+    snprintf(name, sizeof name, ".eden-tmp.%016llx.%s", (unsigned long long)hash, end);
+    return at(name);
+}
+
+/* What a killed save left is taken away; what another writer holds, or is not a file, stays. */
+static void test_stale(void **state)
+{
     size_t n;
     (void)state;
-    snprintf(name, sizeof name, ".eden-tmp.%ld.0", (long)getpid());
-    store_raw(at(name), "mine", 4);
     save_well(at("p"), "old", 0);
+    store_raw(beside("0"), "mine", 4);
+    const int fd = open(beside("0"), O_WRONLY);
+    assert_true(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    store_raw(beside("1"), "left", 4);
+    store_raw(beside("1.old"), "left", 4);
+    assert_int_equal(mkfifo(beside("2"), 0600), 0);
     save_well(at("p"), "new", 1);
     assert_string_equal(note_of(at("p")), "new");
-    unsigned char *left = fetch(at(name), &n);
+    assert_string_equal(note_of(at("p.old")), "old");
+    assert_int_equal(count_files(".eden-tmp"), 2);
+    unsigned char *left = fetch(beside("0"), &n);
     assert_true(n == 4 && memcmp(left, "mine", 4) == 0);
     free(left);
-    assert_int_equal(unlink(at(name)), 0);
+    close(fd); /* and with it the lock */
+    save_well(at("p"), "newer", 1);
+    assert_string_equal(note_of(at("p.old")), "new");
+    assert_int_equal(count_files(".eden-tmp"), 1);
+    assert_int_equal(unlink(beside("2")), 0);
+}
+
+/* The lock lasts until the file has its name: no other save can take the file away. */
+static void test_lock(void **state)
+{
+    (void)state;
+    save_well(at("p"), "old", 0);
+    intrude = 1;
+    save_well(at("p"), "new", 1);
+    intrude = 0;
+    assert_int_equal(intruded, 1);
+    assert_string_equal(note_of(at("p")), "new");
+    assert_int_equal(count_files(".eden-tmp"), 0);
+}
+
+/* Without locks a save still works, and touches no file that is there. */
+static void test_no_locks(void **state)
+{
+    (void)state;
+    no_locks = 1;
+    store_raw(beside("0"), "mine", 4);
+    save_well(at("p"), "new", 1);
+    no_locks = 0;
+    assert_string_equal(note_of(at("p")), "new");
+    assert_int_equal(count_files(".eden-tmp"), 1);
+    assert_int_equal(unlink(beside("0")), 0);
 }
 
 /* The order of the calls is the protocol. */
@@ -205,14 +265,14 @@ static void test_protocol(void **state)
     arm(0, 0, 0);
     ok(save(at("p"), "new", 1, &e), &e);
     armed = 0;
-    const char *order[] = { "openat ", "write ", "fsync ", "close ", "linkat ", "renameat ", "renameat ",
-                            "fsync ", "close " };
+    const char *order[] = { "openat ", "flock ", "write ", "fsync ", "close ", "linkat ", "renameat ",
+                            "fsync ", "renameat ", "fsync ", "close " };
     const char *after = trace;
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         after = after ? strstr(after, order[i]) : NULL;
         if (after) after += strlen(order[i]);
     }
-    if (!after || *after) fail_msg("%s", trace);
+    if (!after || strcmp(after, "close ")) fail_msg("%s", trace);
 }
 
 static void test_failing_reads(void **state)
@@ -245,7 +305,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failing_saves),
         cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_foreign_temp),
+        cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_no_locks),
         cmocka_unit_test(test_protocol),
         cmocka_unit_test(test_failing_reads),
     };

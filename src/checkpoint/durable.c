@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,8 +58,11 @@ static eden_status open_folder(eden_durable *d, char *real, eden_error *error)
 {
     char *slash = strrchr(real, '/');
     const char *folder = !slash ? "." : slash == real ? "/" : real;
+    const size_t room = strlen(slash ? slash + 1 : real) + sizeof ".old";
     d->base = eden_copy_text(slash ? slash + 1 : real);
-    if (!d->base) return eden_io_fail(error, d->path, "cannot write it", ENOMEM);
+    d->older = malloc(room);
+    if (d->older && d->base) snprintf(d->older, room, "%s.old", d->base);
+    if (!d->base || !d->older) return eden_io_fail(error, d->path, "cannot write it", ENOMEM);
     if (!*d->base) return refuse(d, "cannot write it: it names a folder", error);
     if (slash) *slash = 0;
     do d->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -67,30 +71,84 @@ static eden_status open_folder(eden_durable *d, char *real, eden_error *error)
     return EDEN_OK;
 }
 
-/* The next free name for a file beside the target. */
-static void temp_name(char name[48], unsigned n)
+/* ---- the file beside it -------------------------------------------------------------
+ * Its name follows from the target's, and who writes it holds a lock on it. So what a
+ * killed process left is known by having no lock, and the next save takes its place. */
+
+#define SLOTS 1000u /* that many may write to one place at a time */
+
+static void temp_name(const eden_durable *d, char name[48], unsigned n)
 {
-    snprintf(name, 48, ".eden-tmp.%ld.%u", (long)getpid(), n);
+    uint64_t hash = 14695981039346656037u; /* FNV-1a: a name of any length in 16 digits */
+    for (const char *s = d->base; *s; s++) hash = (hash ^ (unsigned char)*s) * 1099511628211u;
+    snprintf(name, 48, ".eden-tmp.%016llx.%u", (unsigned long long)hash, n);
+}
+
+static int open_beside(int folder, const char *name, int flags)
+{
+    int fd;
+    do fd = openat(folder, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | flags, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+/* Lock an open file: 1 if it is ours and still has the name, 0 if it is another's, -1
+ * if that cannot be known, as where there are no locks. */
+static int hold(int folder, const char *name, int fd)
+{
+    struct stat mine, named;
+    int result;
+    do result = flock(fd, LOCK_EX | LOCK_NB);
+    while (result != 0 && errno == EINTR);
+    if (result != 0) return errno == EWOULDBLOCK ? 0 : -1;
+    if (fstat(fd, &mine) != 0) return -1;
+    if (fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? 0 : -1;
+    return mine.st_dev == named.st_dev && mine.st_ino == named.st_ino;
+}
+
+/* Remove the file that has a name if nobody holds it. */
+static void remove_stale(int folder, const char *name)
+{
+    const int fd = open_beside(folder, name, O_NONBLOCK);
+    if (fd < 0) return;
+    if (hold(folder, name, fd) == 1) unlinkat(folder, name, 0);
+    close(fd);
+}
+
+/* A new file; EEXIST also if another took it for a stale one before it was locked. */
+static int create(int folder, const char *name)
+{
+    const int fd = open_beside(folder, name, O_CREAT | O_EXCL);
+    if (fd < 0 || hold(folder, name, fd) != 0) return fd;
+    close(fd);
+    errno = EEXIST;
+    return -1;
 }
 
 static eden_status open_temp(eden_durable *d, eden_error *error)
 {
     char name[sizeof d->temp];
-    for (unsigned n = 0; n < 10000 && d->fd < 0; n++) {
-        temp_name(name, n);
-        do d->fd = openat(d->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        while (d->fd < 0 && errno == EINTR);
+    for (unsigned n = 0; n < SLOTS && d->fd < 0; n++) {
+        temp_name(d, name, n);
+        d->fd = create(d->folder, name);
+        if (d->fd < 0 && errno == EEXIST) {
+            remove_stale(d->folder, name);
+            d->fd = create(d->folder, name);
+        }
         if (d->fd < 0 && errno != EEXIST) break;
     }
     if (d->fd < 0) return eden_io_fail(error, d->path, "cannot create a file beside it", errno);
     memcpy(d->temp, name, sizeof name);
+    /* Whoever holds the file has its second name as well. */
+    snprintf(d->second, sizeof d->second, "%s.old", d->temp);
+    unlinkat(d->folder, d->second, 0);
     return EDEN_OK;
 }
 
 eden_status eden_durable_begin(eden_durable *d, const char *path, eden_error *error)
 {
     char *real = NULL;
-    *d = (eden_durable){ path, NULL, -1, -1, "" };
+    *d = (eden_durable){ path, NULL, NULL, -1, -1, -1, "", "" };
     eden_status status = resolve(d, &real, error);
     if (!status) status = open_folder(d, real, error);
     if (!status) status = open_temp(d, error);
@@ -121,38 +179,53 @@ static int sync_file(int fd)
     return result;
 }
 
-/* Give the file that has the name now a second one, BASE.old. The name may hold another
- * file already, which stays until the moment it is replaced. */
+/* Give the file that has the name now a second one, under which it stays when the name
+ * goes to the new file. Returns 0, or why not. */
+static int link_older(const eden_durable *d)
+{
+    struct stat s;
+    if (linkat(d->folder, d->base, d->folder, d->second, 0) == 0)
+        return fstatat(d->folder, d->older, &s, AT_SYMLINK_NOFOLLOW) && errno == ENAMETOOLONG ? errno : 0;
+    switch (errno) {
+    /* No file yet, or a file system without links: there is nothing to keep. */
+    case ENOENT: case EPERM: case EMLINK: case ENOSYS: case ENOTSUP: return 0;
+    default: return errno;
+    }
+}
+
+/* The file before the last is given up only here, when the new one is on the disk. */
 static int keep_older(const eden_durable *d)
 {
-    char link_name[sizeof d->temp];
-    const size_t room = strlen(d->base) + sizeof ".old";
-    int result = -1;
-    for (unsigned n = 1; n < 10000 && result != 0; n++) {
-        temp_name(link_name, n);
-        result = linkat(d->folder, d->base, d->folder, link_name, 0);
-        if (result != 0 && errno != EEXIST) break;
-    }
-    if (result != 0) {
-        /* No file yet, or a file system without links: there is nothing to keep. */
-        const int e = errno;
-        return e == ENOENT || e == EPERM || e == ENOTSUP || e == EOPNOTSUPP || e == EMLINK || e == ENOSYS
-                   ? 0 : -1;
-    }
-    char *older = malloc(room);
-    if (older) {
-        snprintf(older, room, "%s.old", d->base);
-        result = renameat(d->folder, link_name, d->folder, older);
-        free(older);
-    } else {
-        result = -1;
-        errno = ENOMEM;
-    }
-    /* Between two names of one file, rename() does nothing and the first remains. */
+    const int failed = renameat(d->folder, d->second, d->folder, d->older) != 0 && errno != ENOENT;
     const int code = errno;
-    unlinkat(d->folder, link_name, 0);
-    errno = code;
-    return result;
+    /* Between two names of one file, rename() does nothing and the first remains. */
+    unlinkat(d->folder, d->second, 0);
+    return failed ? code : 0;
+}
+
+/* Force the folder to the disk. Some file systems have nothing to force, and say so. */
+static int sync_folder(const eden_durable *d)
+{
+    return sync_file(d->folder) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
+}
+
+static eden_status replace(eden_durable *d, uint32_t older, eden_error *error)
+{
+    int code = older ? link_older(d) : 0;
+    if (code) return eden_io_fail(error, d->path, "cannot keep the older file as .old", code);
+    if (renameat(d->folder, d->temp, d->folder, d->base) != 0)
+        return eden_io_fail(error, d->path, "cannot replace it", errno);
+    d->temp[0] = 0;
+    int unsure = sync_folder(d);
+    code = older ? keep_older(d) : 0;
+    if (older && !unsure) unsure = sync_folder(d);
+    if (unsure)
+        return eden_io_fail(error, d->path,
+                            "the new file is in place, but a power failure may still undo it", unsure);
+    if (code)
+        return eden_io_fail(error, d->path,
+                            "the new file is in place, but the older one was not kept as .old", code);
+    return EDEN_OK;
 }
 
 eden_status eden_durable_commit(eden_durable *d, uint32_t older, eden_error *error)
@@ -160,25 +233,23 @@ eden_status eden_durable_commit(eden_durable *d, uint32_t older, eden_error *err
     /* After an error the system may call the lost pages clean, so a second fsync() that
      * succeeds would mean nothing: the file is given up. */
     if (sync_file(d->fd) != 0) return eden_io_fail(error, d->path, "cannot force it to the disk", errno);
+    /* The lock is to last until the file has its name. */
+    d->lock = fcntl(d->fd, F_DUPFD_CLOEXEC, 0);
     const int closed = close(d->fd), code = errno;
     d->fd = -1;
     if (closed != 0 && code != EINTR) return eden_io_fail(error, d->path, "cannot close it", code);
-    if (older && keep_older(d) != 0)
-        return eden_io_fail(error, d->path, "cannot keep the older file as .old", errno);
-    if (renameat(d->folder, d->temp, d->folder, d->base) != 0)
-        return eden_io_fail(error, d->path, "cannot replace it", errno);
-    d->temp[0] = 0;
-    /* Some file systems have nothing to force for a folder, and say so. */
-    if (sync_file(d->folder) != 0 && errno != EINVAL && errno != ENOTSUP)
-        return eden_io_fail(error, d->path,
-                            "the new file is in place, but a power failure may still undo it", errno);
-    return EDEN_OK;
+    return replace(d, older, error);
 }
 
 void eden_durable_end(eden_durable *d)
 {
+    if (d->temp[0]) {
+        unlinkat(d->folder, d->temp, 0);
+        unlinkat(d->folder, d->second, 0);
+    }
     if (d->fd >= 0) close(d->fd);
-    if (d->temp[0]) unlinkat(d->folder, d->temp, 0);
+    if (d->lock >= 0) close(d->lock);
     if (d->folder >= 0) close(d->folder);
     free(d->base);
+    free(d->older);
 }

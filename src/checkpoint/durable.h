@@ -1,7 +1,8 @@
 /* durable.h - a file that appears under its name whole or not at all, and stays after
  * a power failure.
  *
- * A file beside it is written, forced to the disk, and given its name. */
+ * A file beside it is written, forced to the disk, and given its name. What a killed
+ * process left beside it, the next one removes. */
 #ifndef EDEN_DURABLE_H
 #define EDEN_DURABLE_H
 
@@ -10,8 +11,11 @@
 typedef struct {
     const char *path;   /* as the caller wrote it                              */
     char *base;         /* its name in the folder, symbolic links followed     */
-    int folder, fd;     /* both -1 when closed                                 */
+    char *older;        /* and that with ".old"                                */
+    int folder, fd;     /* -1 when closed                                      */
+    int lock;           /* the same file as fd, open until it has its name     */
     char temp[48];      /* the file that is being written, "" if there is none */
+    char second[56];    /* the older file's name until it becomes `older`      */
 } eden_durable;
 
 /* eden_durable_end() is due after this whether it succeeds or not. */
