@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -179,21 +180,45 @@ static void test_pieces(void **state)
     free(pieces);
 }
 
-/* A file that another writer left or is still writing is not touched. */
-static void test_foreign_temp(void **state)
+/* The name under which a file that becomes `name` is written: FNV-1a of it. */
+static const char *temp_of(const char *name, int n, const char *ending)
 {
-    char name[64];
+    static char text[2][80];
+    static int turn;
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *name; name++) hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+    turn = !turn;
+    snprintf(text[turn], sizeof text[turn], ".eden-tmp.%016llx.%d%s", (unsigned long long)hash, n, ending);
+    return text[turn];
+}
+
+/* What a killed writer has left goes, what a living one is writing stays. */
+static void test_other_writers(void **state)
+{
     size_t n;
     (void)state;
-    snprintf(name, sizeof name, ".eden-tmp.%ld.0", (long)getpid());
-    store_raw(at(name), "mine", 4);
+    for (int i = 0; i < 4; i++) store_raw(at(temp_of("p", i, "")), "left", 4);
+    store_raw(at(temp_of("p", 0, ".old")), "left", 4);
+    store_raw(at(temp_of("q", 0, "")), "other", 5);
+    const int writer = open(at(temp_of("p", 1, "")), O_WRONLY);
+    assert_int_equal(flock(writer, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(symlink("q", at(temp_of("r", 0, ""))), 0);
     save_well(at("p"), "old", 0);
+    assert_int_equal(count_files(".eden-tmp"), 3);
+    store_raw(at(temp_of("p", 0, ".old")), "left", 4); /* of one killed later on */
     save_well(at("p"), "new", 1);
+    save_well(at("r"), "new", 0);
     assert_string_equal(note_of(at("p")), "new");
-    unsigned char *left = fetch(at(name), &n);
-    assert_true(n == 4 && memcmp(left, "mine", 4) == 0);
+    assert_string_equal(note_of(at("p.old")), "old");
+    assert_int_equal(count_files(".eden-tmp"), 3);
+    unsigned char *left = fetch(at(temp_of("p", 1, "")), &n);
+    assert_true(n == 4 && memcmp(left, "left", 4) == 0);
     free(left);
-    assert_int_equal(unlink(at(name)), 0);
+    close(writer);
+    save_well(at("p"), "new", 0);
+    save_well(at("q"), "new", 0);
+    assert_int_equal(unlink(at(temp_of("r", 0, ""))), 0);
+    assert_int_equal(count_files(".eden-tmp"), 0);
 }
 
 /* The order of the calls is the protocol. */
@@ -206,7 +231,7 @@ static void test_protocol(void **state)
     ok(save(at("p"), "new", 1, &e), &e);
     armed = 0;
     const char *order[] = { "openat ", "write ", "fsync ", "close ", "linkat ", "renameat ", "renameat ",
-                            "fsync ", "close " };
+                            "fsync ", "close ", "close " };
     const char *after = trace;
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         after = after ? strstr(after, order[i]) : NULL;
@@ -245,7 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failing_saves),
         cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_foreign_temp),
+        cmocka_unit_test(test_other_writers),
         cmocka_unit_test(test_protocol),
         cmocka_unit_test(test_failing_reads),
     };

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,30 +68,86 @@ static eden_status open_folder(eden_durable *d, char *real, eden_error *error)
     return EDEN_OK;
 }
 
-/* The next free name for a file beside the target. */
-static void temp_name(char name[48], unsigned n)
+/* ---- the file beside it ----------------------------------------------------------
+ * Its name follows from the target's, so that the next writer finds what a killed one
+ * has left. A living writer holds a lock on it, which dies with the process; on file
+ * systems without locks nobody gets one, and nothing is ever taken for left over. */
+
+#define TEMPS 10000 /* writers of one target at a time */
+#define SWEPT 4     /* names looked at for leftovers   */
+
+static void temp_name(const eden_durable *d, char name[48], unsigned n)
 {
-    snprintf(name, 48, ".eden-tmp.%ld.%u", (long)getpid(), n);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (const char *at = d->base; *at; at++) hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
+    snprintf(name, 48, ".eden-tmp.%016llx.%u", (unsigned long long)hash, n);
+}
+
+/* The second name of the older file, on its way to be BASE.old. */
+static void link_name(const char *temp, char name[48])
+{
+    snprintf(name, 48, "%.43s.old", temp);
+}
+
+static int is_named(const eden_durable *d, int fd, const char *name)
+{
+    struct stat a, b;
+    return fstat(fd, &a) == 0 && fstatat(d->folder, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(a.st_mode) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Remove what dead writers of this target have left. */
+static void sweep(const eden_durable *d)
+{
+    char name[sizeof d->temp], older[sizeof d->temp];
+    struct stat s;
+    for (unsigned n = 0; n < SWEPT; n++) {
+        temp_name(d, name, n);
+        if (fstatat(d->folder, name, &s, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(s.st_mode)) continue;
+        const int fd = openat(d->folder, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0) continue;
+        /* Once it is locked nobody else renames or removes it. */
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_named(d, fd, name)) {
+            link_name(name, older);
+            unlinkat(d->folder, older, 0);
+            unlinkat(d->folder, name, 0);
+        }
+        close(fd);
+    }
+}
+
+/* Lock the file just made. 0 if someone who sweeps was quicker, and it is going away. */
+static int lock_temp(const eden_durable *d, const char *name)
+{
+    if (flock(d->fd, LOCK_EX | LOCK_NB) != 0) return errno != EWOULDBLOCK;
+    return is_named(d, d->fd, name);
 }
 
 static eden_status open_temp(eden_durable *d, eden_error *error)
 {
     char name[sizeof d->temp];
-    for (unsigned n = 0; n < 10000 && d->fd < 0; n++) {
-        temp_name(name, n);
+    sweep(d);
+    for (unsigned n = 0; n < TEMPS && d->fd < 0; n++) {
+        temp_name(d, name, n);
         do d->fd = openat(d->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         while (d->fd < 0 && errno == EINTR);
         if (d->fd < 0 && errno != EEXIST) break;
+        if (d->fd >= 0 && !lock_temp(d, name)) {
+            close(d->fd);
+            d->fd = -1;
+        }
     }
     if (d->fd < 0) return eden_io_fail(error, d->path, "cannot create a file beside it", errno);
     memcpy(d->temp, name, sizeof name);
+    d->lock = fcntl(d->fd, F_DUPFD_CLOEXEC, 0); /* outlives the close before the rename */
+    if (d->lock < 0) return eden_io_fail(error, d->path, "cannot create a file beside it", errno);
     return EDEN_OK;
 }
 
 eden_status eden_durable_begin(eden_durable *d, const char *path, eden_error *error)
 {
     char *real = NULL;
-    *d = (eden_durable){ path, NULL, -1, -1, "" };
+    *d = (eden_durable){ path, NULL, -1, -1, -1, "" };
     eden_status status = resolve(d, &real, error);
     if (!status) status = open_folder(d, real, error);
     if (!status) status = open_temp(d, error);
@@ -125,14 +182,12 @@ static int sync_file(int fd)
  * file already, which stays until the moment it is replaced. */
 static int keep_older(const eden_durable *d)
 {
-    char link_name[sizeof d->temp];
+    char second[sizeof d->temp];
     const size_t room = strlen(d->base) + sizeof ".old";
-    int result = -1;
-    for (unsigned n = 1; n < 10000 && result != 0; n++) {
-        temp_name(link_name, n);
-        result = linkat(d->folder, d->base, d->folder, link_name, 0);
-        if (result != 0 && errno != EEXIST) break;
-    }
+    link_name(d->temp, second);
+    int result = linkat(d->folder, d->base, d->folder, second, 0);
+    if (result != 0 && errno == EEXIST && unlinkat(d->folder, second, 0) == 0)
+        result = linkat(d->folder, d->base, d->folder, second, 0);
     if (result != 0) {
         /* No file yet, or a file system without links: there is nothing to keep. */
         const int e = errno;
@@ -142,7 +197,7 @@ static int keep_older(const eden_durable *d)
     char *older = malloc(room);
     if (older) {
         snprintf(older, room, "%s.old", d->base);
-        result = renameat(d->folder, link_name, d->folder, older);
+        result = renameat(d->folder, second, d->folder, older);
         free(older);
     } else {
         result = -1;
@@ -150,7 +205,7 @@ static int keep_older(const eden_durable *d)
     }
     /* Between two names of one file, rename() does nothing and the first remains. */
     const int code = errno;
-    unlinkat(d->folder, link_name, 0);
+    unlinkat(d->folder, second, 0);
     errno = code;
     return result;
 }
@@ -179,6 +234,7 @@ void eden_durable_end(eden_durable *d)
 {
     if (d->fd >= 0) close(d->fd);
     if (d->temp[0]) unlinkat(d->folder, d->temp, 0);
+    if (d->lock >= 0) close(d->lock);
     if (d->folder >= 0) close(d->folder);
     free(d->base);
 }

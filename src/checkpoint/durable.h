@@ -1,7 +1,8 @@
 /* durable.h - a file that appears under its name whole or not at all, and stays after
  * a power failure.
  *
- * A file beside it is written, forced to the disk, and given its name. */
+ * A file beside it is written, forced to the disk, and given its name. What a killed
+ * process left of such a file goes away when the same path is written again. */
 #ifndef EDEN_DURABLE_H
 #define EDEN_DURABLE_H
 
@@ -10,7 +11,8 @@
 typedef struct {
     const char *path;   /* as the caller wrote it                              */
     char *base;         /* its name in the folder, symbolic links followed     */
-    int folder, fd;     /* both -1 when closed                                 */
+    int folder, fd;     /* -1 when closed, like the next                       */
+    int lock;           /* tells others that the file below has a living writer */
     char temp[48];      /* the file that is being written, "" if there is none */
 } eden_durable;
 
