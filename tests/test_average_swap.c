@@ -244,9 +244,12 @@ static void test_resume(void **state)
             OK(eden_save(a->o, file("a"), 0, error));
             OK(eden_load(b->o, file("a"), 0, error));
             b->calls = a->calls;
+            int stepped = 0;
             for (int t = stop; t < 7; t++) {
+                stepped |= v_takes_part(a->calls);
                 run_step(a), run_step(b);
-                /* The file has no copies: they come with the next step. */
+                /* The file has no copies: those of rounded weights come with the next step. */
+                if (!stepped && ways[i].dtype != EDEN_F32) memcpy(b->copy2, a->copy2, sizeof b->copy2);
                 same_runs(a, b, "resumed");
             }
             OK(eden_get_average(a->o, "v", x, COUNT, &count, error));

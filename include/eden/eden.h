@@ -168,8 +168,8 @@ typedef struct {
     size_t size;        /* sizeof(eden_tensor)                                 */
     void *data;         /* the weights                                         */
     void *grad;         /* the gradient, or NULL while there is none           */
-    void *copy;         /* NULL, or where each step also writes the weights in
-                           copy_dtype, for a model that computes in it         */
+    void *copy;         /* NULL, or where steps and loads also write the weights
+                           in copy_dtype, for a model that computes in it      */
     uint32_t dtype;     /* of the weights: EDEN_F32, EDEN_BF16 or EDEN_F16      */
     uint32_t grad_dtype; /* of the gradient: the same three                     */
     uint32_t state_dtype; /* of state with a value for each weight: any         */
@@ -223,7 +223,8 @@ EDEN_API eden_status eden_set_grad(eden_optimizer *optimizer, const char *name, 
 /* ---- the training loop ----------------------------------------------------- */
 
 /* Zero every gradient that is there; each must be writable. While micro-batches
- * of an unfinished step are being accumulated this does nothing. */
+ * of an unfinished step are being accumulated this does nothing, unless the step was
+ * refused for a gradient: then it gives them up, and the count begins again. */
 EDEN_API eden_status eden_zero_grad(eden_optimizer *optimizer, eden_error *error);
 
 /* Update the weights from the gradients. The first call, and the first after
@@ -232,6 +233,7 @@ EDEN_API eden_status eden_zero_grad(eden_optimizer *optimizer, eden_error *error
  * With `accumulate` = k, the first k - 1 of every k calls do nothing but count,
  * and the k-th steps with the gradients divided by k, so that the same loop
  * trains on k micro-batches at a time. Backward has to add to the gradients.
+ * A refused call counts nothing: mend the gradients, or begin with eden_zero_grad().
  *
  * In this order: sum / (k * eden_loss_scale()), clip by value, clip by global norm
  * (each gradient times clip_norm / norm if norm > clip_norm), the rule. */

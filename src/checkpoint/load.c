@@ -82,6 +82,7 @@ static eden_status begin(eden_loading *l, eden_error *error)
     next->notes = NULL;
     next->note_count = 0;
     next->pending = 0;
+    next->refused = 0;
     next->stale = 1;
     next->groups = eden_alloc(next->group_count, sizeof *next->groups);
     next->tensors = eden_alloc(next->tensor_count, sizeof *next->tensors);
@@ -132,12 +133,14 @@ static void commit(eden_loading *l)
     for (size_t i = 0; i < o->tensor_count; i++)
         if (l->weights[i] && o->tensors[i].extent.count)
             memcpy(o->tensors[i].tensor.data, l->weights[i], (size_t)eden_weights_bytes(&o->tensors[i]));
-    if (!(l->parts & EDEN_OPTIM)) {
+    if (l->parts & EDEN_OPTIM) {
+        *o = l->next;
+        l->next = before;
+    } else {
         eden_weights_changed(o);
-        return;
     }
-    *o = l->next;
-    l->next = before;
+    for (size_t i = 0; i < o->tensor_count; i++)
+        if (l->weights[i]) eden_write_copy(o, &o->tensors[i]);
 }
 
 /* ---- loading -------------------------------------------------------------------------------- */

@@ -77,6 +77,7 @@ struct eden_optimizer {
     eden_text_pair *notes; size_t note_count;
     uint64_t steps, skipped;
     uint32_t pending;       /* micro-batches gathered so far                  */
+    int refused;            /* the last step was, because of a gradient       */
     int looking_ahead;      /* between lookahead_begin and the step           */
     int early;              /* the next step is open: a tensor has taken it   */
     int swapped;            /* the averages are where the weights were        */
@@ -168,6 +169,9 @@ uint64_t eden_weights_bytes(const eden_entry *entry); /* of the tensor itself   
 
 /* Somebody else wrote the weights: what is kept beside them begins again. */
 void eden_weights_changed(eden_optimizer *o);
+
+/* Bring a tensor's 16-bit copy, if it has one, to its weights. */
+void eden_write_copy(const eden_optimizer *o, const eden_entry *entry);
 
 /* Zeroed memory for an array; 0 if it cannot be had. */
 int eden_array_allocate(eden_array *array);

@@ -207,9 +207,11 @@ eden_status eden_zero_grad(eden_optimizer *o, eden_error *error)
 {
     if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "eden_zero_grad: optimizer is NULL");
     eden_status status = eden_not_early(o, "eden_zero_grad", error);
-    if (status || o->pending) return status;
+    if (status || (o->pending && !o->refused)) return status;
     status = eden_check_writable(o, "eden_zero_grad", error);
     if (status) return status;
+    o->pending = 0;
+    o->refused = 0;
     for (size_t i = 0; i < o->tensor_count; i++) {
         const eden_tensor *t = &o->tensors[i].tensor;
         const uint64_t count = o->tensors[i].extent.count;

@@ -194,9 +194,10 @@ static eden_status step(eden_optimizer *o, eden_error *error)
         return EDEN_OK;
     }
     eden_grad_scale scale = eden_step_scale(o);
-    o->pending = 0;
     status = judge_gradients(o, &scale, &skip, error);
+    o->refused = status == EDEN_E_GRADIENT;
     if (status) return status;
+    o->pending = 0;
     if (skip) {
         o->skipped++;
         o->good = 0;
