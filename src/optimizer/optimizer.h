@@ -166,8 +166,8 @@ float *eden_array_scale(const eden_array *array);
 
 uint64_t eden_weights_bytes(const eden_entry *entry); /* of the tensor itself   */
 
-/* Somebody else wrote the weights: what is kept beside them begins again. */
-void eden_weights_changed(eden_optimizer *o);
+/* Somebody else wrote a tensor's weights: what is kept beside them begins again. */
+void eden_weights_changed(const eden_optimizer *o, eden_entry *entry);
 
 /* Zeroed memory for an array; 0 if it cannot be had. */
 int eden_array_allocate(eden_array *array);
