@@ -60,8 +60,9 @@ class Files(Case):
         want["BF16"] = (-0.5, 2)
         tensors["top"] = ("F64", [2], struct.pack("<2d", -1.7976931348623157e308, 5e-324))
         want["top"] = (-1.7976931348623157e308, 5e-324)
-        tensors["long"] = ("F32", [100_000], struct.pack("<f", 1) * 99_999 + struct.pack("<f", 7))
-        want["long"] = (1, 7)
+        tensors["long"] = ("F32", [100_000], struct.pack("<f", 1) * 300 + struct.pack("<f", -5)
+                          + struct.pack("<f", 1) * 99_698 + struct.pack("<f", 7))
+        want["long"] = (-5, 7)
         for own in (own_file(tensors, {}), foreign(tensors)):
             found = {t["name"]: t for t in self.json(own)["tensors"]}
             self.assertEqual({name: (t["min"], t["max"]) for name, t in found.items()}, want)
@@ -133,7 +134,8 @@ class Strangers(Case):
     def test_names(self):
         """Whatever a name is, no line breaks, no terminal obeys, and JSON has it exactly."""
         names = ["\x1b[2J\x1b]0;x\x07", "a\nb\r\tc", "\u202egnp.exe", "\u200b", "\u0085\u009b1m", "back\\slash",
-                 "\U0001f600" * 40, "x" * 3000, "\u4e2d\u6587", "e\u0301", "%s%n", "\u00e9t\u00e9", "\x7f", "\u00ad"]
+                 "\U0001f600" * 40, "x" * 3000, "\u4e2d\u6587", "e\u0301", "%s%n", "\u00e9t\u00e9", "\x7f", "\u00ad",
+                 "n" * 30]
         data = foreign({name: ("F32", [1] * (i % 9), bytes(4)) for i, name in enumerate(names)},
                        {name: name * 3 for name in names})
         text = self.text(data)
