@@ -101,6 +101,10 @@ static const cli_option step[] = {
     END
 };
 
+static const cli_option inspect[] = {
+    SWITCH("no-verify", "read only the header: no checksums, no ranges"), JSON, END
+};
+
 static const cli_option plot[] = {
     { "output", 'o', CLI_TEXT, "FILE", "picture to write, .png or .svg", NULL, 0, 0, CLI_FILES,
       NULL, 0 },
@@ -178,6 +182,14 @@ static const cli_command commands[] = {
       "eden step {usual} --params p.safetensors --grads g.safetensors \\\n"
       "    --out p.safetensors --state s.safetensors --state-out s.safetensors\n",
       step, 1, 1, 1, 0, CLI_OPTIMIZERS, NULL, cli_step },
+    { "inspect", "print what a safetensors file holds", "FILE",
+      "Prints the format of a file, its metadata, and each tensor's type, shape, size and range, and "
+      "compares the checksums that files of Eden's have. Other files have none, so that only their "
+      "form can be checked, which is done strictly. What the file says is printed with escapes, so that "
+      "no name can do harm.\n\n"
+      "The exit code is 0 if all is well, 65 if the file is malformed or damaged, 66 if it cannot be read.",
+      "eden inspect run.safetensors\neden inspect --json model.safetensors\n", inspect, 1, 1, 0, 0,
+      CLI_FILES, NULL, cli_inspect },
     { "plot", "draw the logs of training runs", "LOG...",
       "Draws loss and accuracy of one or more files that 'eden train --log' wrote, through "
       "gnuplot.",
@@ -190,7 +202,7 @@ static const cli_command commands[] = {
       "eden bench {usual}\neden bench {old} --params 1000000 --tensors 1000 --threads 1\n", bench, 1,
       1, 1, 0, CLI_OPTIMIZERS, NULL, cli_bench },
     { "help", "explain a command", "[COMMAND]", "Explains a command, or lists them all.",
-      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|plot|bench|help",
+      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|inspect|plot|bench|help",
       cli_help },
     { "generate", "write the man page or the completion", "man|completion",
       "Writes the man page, or the completion for bash, to stdout.",

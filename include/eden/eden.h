@@ -341,37 +341,6 @@ EDEN_API eden_status eden_report(eden_optimizer *optimizer, double loss, eden_er
 EDEN_API eden_status eden_schedule_value(const char *schedule, uint64_t step, double *value,
                                          eden_error *error);
 
-/* ---- saving and loading ------------------------------------------------------ */
-
-/* A checkpoint is one safetensors file: weights under their names, state as
- * NAME@SLOT, and counts, groups, settings, schedules and notes as text in its
- * metadata. It appears under `path` whole or not at all. A run that loads it
- * continues bit for bit. */
-
-enum {
-    EDEN_WEIGHTS = 1, /* the weights                                            */
-    EDEN_OPTIM = 2    /* everything else                                        */
-};
-
-/* `parts` is EDEN_WEIGHTS, EDEN_OPTIM or both; 0 is both. The file that was there is
- * kept as PATH.old. Saving waits for whole steps: not during a look-ahead, nor within
- * an open step, nor with micro-batches pending. Loading EDEN_WEIGHTS alone leaves averages as they are. */
-EDEN_API eden_status eden_save(eden_optimizer *optimizer, const char *path, uint32_t parts,
-                               eden_error *error);
-
-/* The optimizer must have the tensors, groups and rules of the file, and what of the
- * config decides results; differences are listed together, and nothing changes unless
- * everything fits. Settings, schedules and notes become the file's. */
-EDEN_API eden_status eden_load(eden_optimizer *optimizer, const char *path, uint32_t parts,
-                               eden_error *error);
-
-/* Text of your own that travels in the checkpoint: an epoch, a seed. A value of
- * NULL removes the note; eden_note() returns NULL if there is none, else text
- * that lives until the note changes. */
-EDEN_API eden_status eden_set_note(eden_optimizer *optimizer, const char *key,
-                                   const char *value, eden_error *error);
-EDEN_API const char *eden_note(const eden_optimizer *optimizer, const char *key);
-
 /* ---- looking inside ------------------------------------------------------------ */
 
 EDEN_API size_t eden_tensor_count(const eden_optimizer *optimizer);
@@ -395,4 +364,6 @@ EDEN_API uint64_t eden_state_bytes(const eden_optimizer *optimizer); /* all STAT
 #ifdef __cplusplus
 }
 #endif
+
+#include <eden/checkpoint.h>
 #endif

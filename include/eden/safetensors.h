@@ -48,6 +48,13 @@ EDEN_API size_t eden_file_find(const eden_file *file, const char *name); /* or S
 EDEN_API eden_status eden_file_read(eden_file *file, size_t i, void *data, uint64_t bytes,
                                     eden_error *error);
 
+/* The same for a tensor that need not fit in memory: `see` is called with one piece after
+ * another, each EDEN_FILE_PIECE bytes but the last; NULL only compares the checksum. */
+#define EDEN_FILE_PIECE 65536
+typedef void (*eden_file_see)(void *context, const void *piece, size_t bytes);
+EDEN_API eden_status eden_file_visit(eden_file *file, size_t i, eden_file_see see, void *context,
+                                     eden_error *error);
+
 /* `__metadata__`: the i-th key, or NULL past the end; a key's value, or NULL. The keys
  * of checksums, eden.sum and those that begin so, have values but are not listed. */
 EDEN_API const char *eden_file_key(const eden_file *file, size_t i);

@@ -25,8 +25,8 @@
  * Names may hold any character, so each stands at the end of its key; a setting
  * has no dot in its name.
  */
-#ifndef EDEN_CHECKPOINT_H
-#define EDEN_CHECKPOINT_H
+#ifndef EDEN_CHECKPOINT_INSIDE_H
+#define EDEN_CHECKPOINT_INSIDE_H
 
 #include <eden/safetensors.h>
 
@@ -93,21 +93,41 @@ typedef struct {
     const char *path;
     eden_file *file;
     uint32_t parts, holds;      /* to be loaded, and in the file              */
+    uint32_t flags;             /* EDEN_PARTIAL, EDEN_CONVERT                 */
     eden_optimizer *o, next;
     unsigned char *other;       /* by group: has another rule in the file      */
+    unsigned char *left;        /* by tensor: not loaded, as it differs        */
     void **weights;             /* by tensor, as they are stored               */
+    eden_load_report report;
     size_t differences, listed;
-    char list[340];
+    char list[340], first[200]; /* the first that left a tensor out            */
 } eden_loading;
 
 /* Note that the file differs from the optimizer. */
 void eden_differ(eden_loading *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The differences so far; and what is to be done after comparing tensor i, which may
+ * be left out of a partial load: 1 if it differs, and the differences are taken back. */
+typedef struct { size_t differences, listed, length; } eden_mark;
+eden_mark eden_mark_of(const eden_loading *l);
+int eden_leaves_out(eden_loading *l, size_t i, eden_mark mark, int missing);
+
+/* Something that only the file has: a difference, or passed over and counted. */
+void eden_extra(eden_loading *l, const char *format, const char *name);
 
 /* Is an entry of the file the weights of a tensor, and not state? */
 int eden_holds_weights(const eden_loading *l, const char *name);
 
 /* load_meta.c: fill next's groups, counts and notes. */
 eden_status eden_load_meta(eden_loading *l, eden_error *error);
+
+/* load_weights.c: can the file's dtype become the tensor's? Read a tensor's weights into
+ * l->weights[i], converted if that was asked for. */
+int eden_converts(const eden_loading *l, const char *dtype);
+eden_status eden_read_weights(eden_loading *l, size_t i, eden_error *error);
+
+/* load_state.c: refuse state that no steps can have made. */
+eden_status eden_check_state(eden_loading *l, eden_error *error);
 
 /* load_tensors.c: compare entries with what `next` expects; read them. */
 eden_status eden_compare_entries(eden_loading *l, int with_state, eden_error *error);

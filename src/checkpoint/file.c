@@ -12,6 +12,7 @@
 
 #include "checkpoint/durable.h"
 #include "checkpoint/format.h"
+#include "checkpoint/guess.h"
 #include "checkpoint/header.h"
 #include "optimizer/text.h"
 
@@ -58,51 +59,41 @@ static eden_status open_regular(eden_file *f, uint64_t *size, eden_error *error)
     return EDEN_OK;
 }
 
-/* What a file that is not ours seems to be, from its first bytes. */
-static const char *guess(const unsigned char first[LENGTH])
+/* The header's length, if it can be that and what follows can be a header: only then
+ * is it good enough to ask for memory. */
+static eden_status read_length(const eden_file *f, uint64_t size, uint64_t *length, eden_error *error)
 {
-    static const struct {
-        char bytes[LENGTH];
-        size_t count;
-        const char *what;
-    } kinds[] = {
-        { "PK\3\4", 4, "; it looks like a zip archive, as torch.save writes" },
-        { "\x80\2", 2, "; it looks like a Python pickle" },
-        { "\x1f\x8b", 2, "; it looks like a gzip archive" },
-        { "\x93NUMPY", 6, "; it looks like a NumPy array" },
-        { "\x89HDF", 4, "; it looks like an HDF5 file" },
-        { "GGUF", 4, "; it looks like a GGUF file" },
-        { "version ", 8, "; it looks like a Git LFS pointer, not the file itself" },
-        { "<!", 2, "; it looks like a web page" },
-        { "<htm", 4, "; it looks like a web page" },
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (memcmp(first, kinds[i].bytes, kinds[i].count) == 0) return kinds[i].what;
-    return "";
+    unsigned char first[EDEN_GUESS_ROOM];
+    const size_t known = size < sizeof first ? (size_t)size : sizeof first;
+    const eden_status status = read_all(f, first, known, 0, error);
+    if (status) return status;
+    if (size < LENGTH)
+        return eden_fail(error, EDEN_E_FORMAT, "'%s': %llu bytes are too short for a safetensors file%s",
+                         f->path, (unsigned long long)size, eden_guess(first, known));
+    *length = 0;
+    for (int i = LENGTH - 1; i >= 0; i--) *length = *length << 8 | first[i];
+    if (*length > EDEN_HEADER_MOST)
+        return eden_fail(error, EDEN_E_FORMAT,
+                         "'%s' is no safetensors file: its header would have %llu bytes, and at "
+                         "most %u are allowed%s", f->path,
+                         (unsigned long long)*length, EDEN_HEADER_MOST, eden_guess(first, known));
+    if (*length > size - LENGTH)
+        return eden_fail(error, EDEN_E_FORMAT,
+                         "'%s': a header of %llu bytes in a file of %llu: it was cut, or is no "
+                         "safetensors file%s", f->path, (unsigned long long)*length,
+                         (unsigned long long)size, eden_guess(first, known));
+    if (*length == 0 || first[LENGTH] != '{')
+        return eden_fail(error, EDEN_E_FORMAT, "'%s': the header must begin with '{'%s", f->path,
+                         eden_guess(first, known));
+    return EDEN_OK;
 }
 
 static eden_status read_header(eden_file *f, uint64_t size, eden_error *error)
 {
-    unsigned char first[LENGTH];
     eden_header *h = &f->header;
     uint64_t length = 0;
-    if (size < LENGTH)
-        return eden_fail(error, EDEN_E_FORMAT, "'%s': %llu bytes are too short for a safetensors file",
-                         f->path, (unsigned long long)size);
-    eden_status status = read_all(f, first, LENGTH, 0, error);
+    eden_status status = read_length(f, size, &length, error);
     if (status) return status;
-    for (int i = LENGTH - 1; i >= 0; i--) length = length << 8 | first[i];
-    /* Only now is the length good enough to ask for memory. */
-    if (length > EDEN_HEADER_MOST)
-        return eden_fail(error, EDEN_E_FORMAT,
-                         "'%s' is no safetensors file: its header would have %llu bytes, and at "
-                         "most %u are allowed%s", f->path,
-                         (unsigned long long)length, EDEN_HEADER_MOST, guess(first));
-    if (length > size - LENGTH)
-        return eden_fail(error, EDEN_E_FORMAT,
-                         "'%s': a header of %llu bytes in a file of %llu: it was cut, or is no "
-                         "safetensors file%s",
-                         f->path, (unsigned long long)length, (unsigned long long)size, guess(first));
     h->length = (size_t)length;
     h->text = malloc(h->length + 1);
     if (!h->text) return eden_io_fail(error, f->path, "cannot read its header", ENOMEM);
@@ -179,26 +170,54 @@ size_t eden_file_find(const eden_file *f, const char *name)
     return i == EDEN_NO_NAME ? SIZE_MAX : i;
 }
 
+/* Nothing if a tensor has no checksum, or the one that its data has. */
+static eden_status compare_sum(const eden_file *f, const eden_header_entry *entry, uint64_t have,
+                               eden_error *error)
+{
+    const eden_header *h = &f->header;
+    uint64_t sum = 0;
+    if (!entry->sum || (eden_sum_parse(eden_header_text(h, entry->sum), &sum) && sum == have))
+        return EDEN_OK;
+    return eden_fail(error, EDEN_E_FORMAT,
+                     "'%s': tensor '%.99s' is damaged: its data does not have the checksum %s", f->path,
+                     eden_header_text(h, entry->name), eden_header_text(h, entry->sum));
+}
+
 eden_status eden_file_read(eden_file *f, size_t i, void *data, uint64_t bytes, eden_error *error)
 {
     eden_status status = check_number(f, i, error);
     if (status) return status;
     const eden_header *h = &f->header;
     const eden_header_entry *entry = &h->entries[i];
-    const char *name = eden_header_text(h, entry->name);
     if (bytes != entry->end - entry->begin || (bytes > 0 && !data) || bytes > SIZE_MAX)
         return eden_fail(error, EDEN_E_ARGUMENT, "'%s': tensor '%.99s' has %llu bytes, not %llu", f->path,
-                         name, (unsigned long long)(entry->end - entry->begin),
+                         eden_header_text(h, entry->name),
+                         (unsigned long long)(entry->end - entry->begin),
                          (unsigned long long)(data ? bytes : 0));
     status = read_all(f, data, bytes, LENGTH + h->length + entry->begin, error);
     if (status || !entry->sum) return status;
+    return compare_sum(f, entry, eden_sum_bytes(&h->sum, 0, data, (size_t)bytes), error);
+}
+
+eden_status eden_file_visit(eden_file *f, size_t i, eden_file_see see, void *context, eden_error *error)
+{
+    eden_status status = check_number(f, i, error);
+    if (status) return status;
+    const eden_header *h = &f->header;
+    const eden_header_entry *entry = &h->entries[i];
     uint64_t sum = 0;
-    if (!eden_sum_parse(eden_header_text(h, entry->sum), &sum) ||
-        eden_sum_bytes(&h->sum, 0, data, (size_t)bytes) != sum)
-        return eden_fail(error, EDEN_E_FORMAT,
-                         "'%s': tensor '%.99s' is damaged: its data does not have the checksum %s",
-                         f->path, name, eden_header_text(h, entry->sum));
-    return EDEN_OK;
+    unsigned char *piece = malloc(EDEN_FILE_PIECE);
+    if (!piece) return eden_io_fail(error, f->path, "cannot read it", ENOMEM);
+    for (uint64_t at = entry->begin; at < entry->end && !status;) {
+        const size_t bytes = entry->end - at < EDEN_FILE_PIECE ? (size_t)(entry->end - at) : EDEN_FILE_PIECE;
+        status = read_all(f, piece, bytes, LENGTH + h->length + at, error);
+        if (status) break;
+        if (entry->sum) sum = eden_sum_bytes(&h->sum, sum, piece, bytes);
+        if (see) see(context, piece, bytes);
+        at += bytes;
+    }
+    free(piece);
+    return status ? status : compare_sum(f, entry, sum, error);
 }
 
 const char *eden_file_key(const eden_file *f, size_t i)

@@ -218,7 +218,6 @@ static eden_status read_text(eden_header *h, const char *path, int *upper_hex, e
     h->entries = malloc(r.room * sizeof *h->entries);
     if (!h->entries)
         return eden_fail(error, EDEN_E_MEMORY, "'%s': no memory for its header", path);
-    if (h->text[0] != '{') eden_json_fail(j, "the header must begin with '{'");
     if (eden_json_open(j, '{', '}', ""))
         do read_member(&r);
         while (eden_json_more(j, '}'));
@@ -306,26 +305,48 @@ static uint64_t sum_of(const eden_header *h, uint32_t own)
     return sum;
 }
 
-/* Compare the sum of metadata and entries, and give each tensor its own. */
-static eden_status check_sums(eden_header *h, const char *path, int upper_hex, eden_error *error)
+/* Give each tensor the sum of its data. A file has sums for all or for none. */
+static eden_status share_sums(eden_header *h, const char *path, eden_error *error)
 {
     const size_t prefix = strlen(EDEN_SUM_TENSOR);
-    const uint32_t own = eden_names_find(&h->keys, EDEN_SUM_KEY);
-    uint64_t want = 0;
-    if (h->visible == h->pair_count) return EDEN_OK;
     for (size_t i = h->visible; i < h->pair_count; i++) {
         const char *key = pair_key(h, (uint32_t)i);
         if (strncmp(key, EDEN_SUM_TENSOR, prefix) != 0) continue;
         const uint32_t t = eden_names_find(&h->names, key + prefix);
-        if (t != EDEN_NO_NAME) h->entries[t].sum = h->pairs[i].value;
+        if (t == EDEN_NO_NAME)
+            return eden_fail(error, EDEN_E_FORMAT, "'%s': a checksum of '%.99s', which is not in the file",
+                             path, key + prefix);
+        h->entries[t].sum = h->pairs[i].value;
     }
+    for (uint32_t i = 0; i < h->count; i++)
+        if (!h->entries[i].sum)
+            return eden_fail(error, EDEN_E_FORMAT, "'%s': tensor '%.99s' has no checksum, and others have",
+                             path, entry_name(h, i));
+    return EDEN_OK;
+}
+
+/* Compare the sum of metadata and entries. Other programs' files have none. */
+static eden_status check_sums(eden_header *h, const char *path, int upper_hex, eden_error *error)
+{
+    const uint32_t own = eden_names_find(&h->keys, EDEN_SUM_KEY);
+    const uint32_t kind = eden_names_find(&h->keys, EDEN_SUM_KIND_KEY);
+    uint64_t want = 0;
+    if (h->visible == h->pair_count) {
+        if (eden_names_find(&h->keys, EDEN_OWN_KEY) == EDEN_NO_NAME) return EDEN_OK;
+        return eden_fail(error, EDEN_E_FORMAT, "'%s' says that Eden wrote it and has no checksums: another "
+                         "program changed it, and nothing tells how", path);
+    }
+    if (kind != EDEN_NO_NAME && strcmp(eden_header_text(h, h->pairs[kind].value), EDEN_SUM_KIND) != 0)
+        return eden_fail(error, EDEN_E_FORMAT, "'%s': the header is damaged, or its checksums are of a kind "
+                         "that Eden %s does not know: '%.40s'", path, eden_version(),
+                         eden_header_text(h, h->pairs[kind].value));
     /* Files with sums were written in lower case; 'F' for 'f' would change no text. */
     if (own == EDEN_NO_NAME || upper_hex ||
         !eden_sum_parse(eden_header_text(h, h->pairs[own].value), &want) || want != sum_of(h, own))
         return eden_fail(error, EDEN_E_FORMAT,
                          "'%s': the header is damaged: it does not have the checksum %s", path,
                          EDEN_SUM_KEY);
-    return EDEN_OK;
+    return share_sums(h, path, error);
 }
 
 eden_status eden_header_read(eden_header *h, const char *path, uint64_t data_bytes,

@@ -31,9 +31,9 @@ typedef struct {
     eden_sum sum;
 } eden_header;
 
-/* Read the header in text[0..length), which a zero byte follows, for `data_bytes` of
- * data. The text is taken over and changed. The header does not move afterwards, and
- * eden_header_free() is due whether this succeeds or not. */
+/* Read the header in text[0..length), which begins with '{' and ends before a zero byte,
+ * for `data_bytes` of data. The text is taken over and changed. The header does not move
+ * afterwards, and eden_header_free() is due whether this succeeds or not. */
 eden_status eden_header_read(eden_header *header, const char *path, uint64_t data_bytes,
                              eden_error *error);
 void eden_header_free(eden_header *header);

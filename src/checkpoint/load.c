@@ -11,6 +11,8 @@
 
 #include "engine/driver.h"
 
+#define FLAGS ((uint32_t)(EDEN_PARTIAL | EDEN_CONVERT))
+
 /* ---- differences --------------------------------------------------------------- */
 
 void eden_differ(eden_loading *l, const char *format, ...)
@@ -27,9 +29,43 @@ void eden_differ(eden_loading *l, const char *format, ...)
     l->listed++;
 }
 
+eden_mark eden_mark_of(const eden_loading *l)
+{
+    return (eden_mark){ l->differences, l->listed, strlen(l->list) };
+}
+
+int eden_leaves_out(eden_loading *l, size_t i, eden_mark mark, int missing)
+{
+    if (l->differences == mark.differences || !(l->flags & EDEN_PARTIAL)) return 0;
+    if (!*l->first) snprintf(l->first, sizeof l->first, "%s", l->list + mark.length);
+    l->differences = mark.differences;
+    l->listed = mark.listed;
+    l->list[mark.length] = 0;
+    *(missing ? &l->report.missing : &l->report.different) += 1;
+    l->left[i] = 1;
+    l->next.tensors[i].steps = l->o->tensors[i].steps;
+    l->next.tensors[i].averaged = l->o->tensors[i].averaged;
+    return 1;
+}
+
+void eden_extra(eden_loading *l, const char *format, const char *name)
+{
+    char text[160];
+    if (l->flags & EDEN_PARTIAL) {
+        l->report.extra++;
+        return;
+    }
+    snprintf(text, sizeof text, format, name);
+    eden_differ(l, "%s", text);
+}
+
 static eden_status report_differences(const eden_loading *l, eden_error *error)
 {
     char more[40] = "";
+    const uint64_t left = l->report.missing + l->report.different;
+    if (l->differences == 0 && left > 0 && left == l->o->tensor_count)
+        return eden_fail(error, EDEN_E_MISMATCH, "%.90s: none of the %zu tensors here fits, first: %.200s",
+                         l->path, l->o->tensor_count, l->first);
     if (l->differences == 0) return EDEN_OK;
     if (l->listed < l->differences)
         snprintf(more, sizeof more, "; and %zu more", l->differences - l->listed);
@@ -87,8 +123,9 @@ static eden_status begin(eden_loading *l, eden_error *error)
     next->groups = eden_alloc(next->group_count, sizeof *next->groups);
     next->tensors = eden_alloc(next->tensor_count, sizeof *next->tensors);
     l->other = eden_alloc(next->group_count, 1);
+    l->left = eden_alloc(next->tensor_count, 1);
     l->weights = eden_alloc(next->tensor_count, sizeof *l->weights);
-    int complete = next->groups && next->tensors && l->other && l->weights;
+    int complete = next->groups && next->tensors && l->other && l->left && l->weights;
     for (size_t i = 0; next->tensors && i < next->tensor_count; i++) {
         next->tensors[i] = l->o->tensors[i];
         memset(next->tensors[i].array, 0, sizeof next->tensors[i].array);
@@ -124,6 +161,7 @@ static void discard(eden_loading *l)
     free(next->notes);
     free(l->weights);
     free(l->other);
+    free(l->left);
     eden_free_plan(next->plan);
 }
 
@@ -136,11 +174,12 @@ static void commit(eden_loading *l)
     if (l->parts & EDEN_OPTIM) {
         *o = l->next;
         l->next = before;
-    } else {
-        eden_weights_changed(o);
     }
-    for (size_t i = 0; i < o->tensor_count; i++)
-        if (l->weights[i]) eden_write_copy(o, &o->tensors[i]);
+    for (size_t i = 0; i < o->tensor_count; i++) {
+        if (!l->weights[i]) continue;
+        if (!(l->parts & EDEN_OPTIM)) eden_weights_changed(o, &o->tensors[i]);
+        eden_write_copy(o, &o->tensors[i]);
+    }
 }
 
 /* ---- loading -------------------------------------------------------------------------------- */
@@ -170,21 +209,45 @@ static eden_status load(eden_loading *l, eden_error *error)
         if (!status) status = report_differences(l, error);
     }
     if (!status) status = eden_read_entries(l, error);
+    if (!status && l->parts & EDEN_OPTIM) status = eden_check_state(l, error);
     if (!status) commit(l);
     discard(l);
     eden_file_close(l->file);
     return status;
 }
 
-eden_status eden_load(eden_optimizer *o, const char *path, uint32_t parts, eden_error *error)
+static eden_status load_as(eden_optimizer *o, const char *call, const char *path, uint32_t parts,
+                           uint32_t flags, eden_load_report *report, eden_error *error)
 {
-    eden_loading l = { .o = o, .path = path };
+    eden_loading l = { .o = o, .path = path, .flags = flags, .report = EDEN_LOAD_REPORT_INIT };
     eden_float_env saved;
-    eden_status status = eden_check_parts(o, "eden_load", path, &parts, 0, error);
+    eden_status status = eden_check_parts(o, call, path, &parts, 0, error);
     if (status) return status;
+    if (flags & EDEN_CONVERT && parts != EDEN_WEIGHTS)
+        return eden_fail(error, EDEN_E_ARGUMENT, "%s: EDEN_CONVERT goes with EDEN_WEIGHTS alone; state that is "
+                         "rounded would not continue bit for bit", call);
     l.parts = parts;
     eden_float_enter(&saved); /* whether a value fits a float is a matter of rounding */
     status = load(&l, error);
     eden_float_leave(&saved);
-    return status;
+    if (status || !report) return status;
+    l.report.loaded = o->tensor_count - l.report.missing - l.report.different;
+    *report = l.report;
+    return EDEN_OK;
+}
+
+eden_status eden_load(eden_optimizer *o, const char *path, uint32_t parts, eden_error *error)
+{
+    if (parts & FLAGS && !(parts & ~(FLAGS | EDEN_BOTH)))
+        return eden_fail(error, EDEN_E_ARGUMENT, "eden_load: EDEN_PARTIAL and EDEN_CONVERT are for "
+                         "eden_load_as(), which reports what they did");
+    return load_as(o, "eden_load", path, parts, 0, NULL, error);
+}
+
+eden_status eden_load_as(eden_optimizer *o, const char *path, uint32_t parts, eden_load_report *report,
+                         eden_error *error)
+{
+    if (!report || report->size < sizeof *report)
+        return eden_fail(error, EDEN_E_ARGUMENT, "eden_load_as: start the report from EDEN_LOAD_REPORT_INIT");
+    return load_as(o, "eden_load_as", path, parts & ~FLAGS, parts & FLAGS, report, error);
 }

@@ -273,15 +273,35 @@ static int misplaced(const eden_loading *l, const char *key)
     return 1;
 }
 
+/* What the file says and this library does not know may decide results. */
+static int is_known(const char *key)
+{
+    static const char *const whole[] = { "format", "version", "parts", "steps", "skipped", "grad_norm",
+                                         "loss_scale_now", "loss_scale_good", "seed" };
+    static const char *const begin[] = { "rule.", "own_rule.", "settings.", "schedule.", "custom.", "plateau.",
+                                         "steps.", "group.", "split.", "averaged.", "storage.", "note." };
+    const char *rest = after(key, "eden.");
+    if (!rest) return 1; /* somebody else's */
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (strcmp(rest, whole[i]) == 0) return 1;
+    for (size_t i = 0; i < sizeof begin / sizeof *begin; i++)
+        if (after(rest, begin[i])) return 1;
+    for (size_t i = 0; eden_config_key(i); i++)
+        if (strcmp(key, eden_config_key(i)) == 0) return 1;
+    return 0;
+}
+
 static eden_status look_at_key(eden_loading *l, const char *key, eden_error *error)
 {
     const char *name;
-    if ((name = after(key, "eden.rule."))) {
+    if (!is_known(key)) {
+        eden_differ(l, "the file says %.60s, which Eden %s does not know", key, eden_version());
+    } else if ((name = after(key, "eden.rule."))) {
         if (eden_find_group(l->o, name) == SIZE_MAX)
             eden_differ(l, "the file's group '%.60s' is not here", name);
     } else if ((name = after(key, "eden.steps."))) {
         if (eden_find_tensor(l->o, name) == SIZE_MAX && !(l->parts & EDEN_WEIGHTS))
-            eden_differ(l, "the file's tensor '%.60s' is not here", name);
+            eden_extra(l, "the file's tensor '%.60s' is not here", name);
     } else if ((name = after(key, "eden.schedule.")) || (name = after(key, "eden.custom.")) ||
                (name = after(key, "eden.plateau."))) {
         if (misplaced(l, name)) return damaged(l, key, "", eden_file_value(l->file, key), error);
@@ -313,8 +333,11 @@ eden_status eden_load_meta(eden_loading *l, eden_error *error)
     eden_status status = load_counts(l, error);
     if (!status) status = load_seed(l, error);
     for (size_t g = 0; g < l->next.group_count && !status; g++) status = load_group(l, g, error);
-    for (size_t i = 0; i < l->next.tensor_count && !status; i++)
+    for (size_t i = 0; i < l->next.tensor_count && !status; i++) {
+        const eden_mark mark = eden_mark_of(l);
         status = load_tensor(l, &l->next.tensors[i], error);
+        eden_leaves_out(l, i, mark, !value_of(l, "eden.steps.", l->next.tensors[i].name, "", ""));
+    }
     for (size_t i = 0; !status && (key = eden_file_key(l->file, i)); i++)
         status = look_at_key(l, key, error);
     return status ? status : load_notes(l, error);

@@ -37,6 +37,15 @@ static eden_status compare(eden_loading *l, const char *name, const char *what, 
     return EDEN_OK;
 }
 
+/* The file's dtype where it may be another one, else what it has to be. */
+static const char *dtype_wanted(const eden_loading *l, const eden_entry *entry)
+{
+    eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
+    const size_t i = eden_file_find(l->file, entry->name);
+    if (i != SIZE_MAX && !eden_file_at(l->file, i, &t, NULL) && eden_converts(l, t.dtype)) return t.dtype;
+    return eden_weights_dtype(&entry->tensor);
+}
+
 static eden_status compare_weights(eden_loading *l, const eden_entry *entry, eden_error *error)
 {
     char what[100];
@@ -44,7 +53,7 @@ static eden_status compare_weights(eden_loading *l, const eden_entry *entry, ede
     if (!(l->holds & EDEN_WEIGHTS)) return EDEN_OK; /* such an entry is state */
     snprintf(what, sizeof what, "tensor '%.60s'", entry->name);
     if (eden_holds_weights(l, entry->name))
-        return compare(l, entry->name, what, eden_weights_dtype(&entry->tensor), entry->tensor.ndim,
+        return compare(l, entry->name, what, dtype_wanted(l, entry), entry->tensor.ndim,
                        entry->tensor.shape, wanted, error);
     if (wanted) eden_differ(l, "%s is not in the file", what);
     return EDEN_OK;
@@ -139,13 +148,15 @@ static void look_at_entry(eden_loading *l, const char *name, int with_state)
     size_t i, k;
     if (l->holds & EDEN_WEIGHTS && eden_holds_weights(l, name)) {
         if (eden_find_tensor(l->o, name) == SIZE_MAX && l->parts & EDEN_WEIGHTS)
-            eden_differ(l, "the file's tensor '%.60s' is not here", name);
+            eden_extra(l, "the file's tensor '%.60s' is not here", name);
     } else if (!is_state(l, name)) {
-        eden_differ(l, "the file's entry '%.60s' belongs to no tensor", name);
+        eden_extra(l, "the file's entry '%.60s' belongs to no tensor", name);
     } else if (with_state && find_state(l, name, &i, &k) && !l->other[l->o->tensors[i].group] &&
-               (k == EDEN_ARRAYS || !expected(l, i, k).count)) {
+               !l->left[i] && (k == EDEN_ARRAYS || !expected(l, i, k).count)) {
+        const eden_mark mark = eden_mark_of(l);
         eden_differ(l, "state '%.40s' of '%.60s' is in the file and not used here",
                     end_of_name(name) + 1, l->o->tensors[i].name);
+        eden_leaves_out(l, i, mark, 0);
     }
 }
 
@@ -154,8 +165,12 @@ eden_status eden_compare_entries(eden_loading *l, int with_state, eden_error *er
     eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
     eden_status status = EDEN_OK;
     for (size_t i = 0; i < l->next.tensor_count && !status; i++) {
+        const eden_mark mark = eden_mark_of(l);
+        const char *name = l->next.tensors[i].name;
+        if (l->left[i]) continue;
         status = compare_weights(l, &l->next.tensors[i], error);
         if (!status && with_state) status = compare_state(l, i, error);
+        eden_leaves_out(l, i, mark, eden_file_find(l->file, name) == SIZE_MAX);
     }
     for (size_t i = 0; i < eden_file_count(l->file) && !status; i++) {
         status = eden_file_at(l->file, i, &t, error);
@@ -181,19 +196,29 @@ static eden_status read_array(eden_loading *l, const eden_entry *entry, size_t k
     return status;
 }
 
+/* A tensor that is left out keeps the state it has. */
+static void keep_state(eden_loading *l, size_t i)
+{
+    for (size_t k = 0; k < EDEN_ARRAYS && l->parts & EDEN_OPTIM; k++) {
+        const eden_array *from = &l->o->tensors[i].array[k];
+        eden_array *to = &l->next.tensors[i].array[k];
+        if (from->data && to->data && from->count == to->count && from->codec == to->codec)
+            memcpy(to->data, from->data, (size_t)eden_array_bytes(to));
+    }
+}
+
 eden_status eden_read_entries(eden_loading *l, eden_error *error)
 {
     eden_status status = EDEN_OK;
     for (size_t i = 0; i < l->next.tensor_count && !status; i++) {
         const eden_entry *entry = &l->next.tensors[i];
+        if (l->left[i]) {
+            keep_state(l, i);
+            continue;
+        }
         for (size_t k = 0; k < EDEN_ARRAYS && l->parts & EDEN_OPTIM && !status; k++)
             if (entry->array[k].data) status = read_array(l, entry, k, error);
-        if (status || !(l->parts & EDEN_WEIGHTS)) continue;
-        l->weights[i] = eden_alloc(eden_weights_bytes(entry), 1);
-        if (!l->weights[i])
-            return eden_fail(error, EDEN_E_MEMORY, "no memory for the weights of '%s'", entry->name);
-        status = eden_file_read(l->file, eden_file_find(l->file, entry->name), l->weights[i],
-                                eden_weights_bytes(entry), error);
+        if (!status && l->parts & EDEN_WEIGHTS) status = eden_read_weights(l, i, error);
     }
     return status;
 }

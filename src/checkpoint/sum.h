@@ -16,6 +16,9 @@
 #define EDEN_SUM_KIND     "CRC-64/XZ"
 #define EDEN_SUM_ROOM     17
 
+/* What says in a file's metadata that Eden wrote it, so that it must have sums. */
+#define EDEN_OWN_KEY      "eden.format"
+
 typedef struct {
     uint64_t table[8][256];
 } eden_sum;

@@ -55,15 +55,11 @@ static void fill_master(const eden_optimizer *o, const eden_entry *entry, real *
         codec->load(from + i, NULL, master + i, n - i < EDEN_BLOCK ? n - i : EDEN_BLOCK);
 }
 
-void eden_weights_changed(eden_optimizer *o)
+void eden_weights_changed(const eden_optimizer *o, eden_entry *entry)
 {
-    for (size_t i = 0; i < o->tensor_count; i++) {
-        eden_entry *entry = &o->tensors[i];
-        const eden_array *lost = &entry->array[EDEN_ARRAY_LOST];
-        if (lost->data) memset(lost->data, 0, (size_t)eden_array_bytes(lost));
-        if (entry->array[EDEN_ARRAY_MASTER].data)
-            fill_master(o, entry, entry->array[EDEN_ARRAY_MASTER].data);
-    }
+    const eden_array *lost = &entry->array[EDEN_ARRAY_LOST];
+    if (lost->data) memset(lost->data, 0, (size_t)eden_array_bytes(lost));
+    if (entry->array[EDEN_ARRAY_MASTER].data) fill_master(o, entry, entry->array[EDEN_ARRAY_MASTER].data);
 }
 
 void eden_write_copy(const eden_optimizer *o, const eden_entry *entry)

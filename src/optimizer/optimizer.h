@@ -167,8 +167,8 @@ float *eden_array_scale(const eden_array *array);
 
 uint64_t eden_weights_bytes(const eden_entry *entry); /* of the tensor itself   */
 
-/* Somebody else wrote the weights: what is kept beside them begins again. */
-void eden_weights_changed(eden_optimizer *o);
+/* Somebody else wrote a tensor's weights: what is kept beside them begins again. */
+void eden_weights_changed(const eden_optimizer *o, eden_entry *entry);
 
 /* Bring a tensor's 16-bit copy, if it has one, to its weights. */
 void eden_write_copy(const eden_optimizer *o, const eden_entry *entry);

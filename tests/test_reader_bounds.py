@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""The largest headers take no more than four times their bytes, and little time.
+
+The memory is bounded by the system: the reader has just so much address space.
+"""
+import os
+import pathlib
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+
+READER = pathlib.Path(os.environ.get("EDEN_BUILD", "build/gcc")) / "tests" / "reader"
+MEMORY, FORMAT = 6, 12  # EDEN_E_MEMORY, EDEN_E_FORMAT
+FACTOR = 4
+SLACK = 1 << 18  # the allocator's own, and the file's name
+MOST = 100_000_000
+
+
+def million_tensors():
+    places = list(range(1_000_000))
+    random.Random(3).shuffle(places)
+    return "{" + ",".join([f'"t{i}":{{"dtype":"U8","shape":[1],"data_offsets":[{p},{p + 1}]}}'
+                           for i, p in enumerate(places)]) + "}", 1_000_000, True
+
+
+def million_texts():
+    return '{"__metadata__":{' + ",".join([f'"t{i}":""' for i in range(1_000_000)]) + "}}", 0, True
+
+
+def aliases():
+    """A hundred thousand tensors in the same bytes."""
+    return "{" + ",".join([f'"t{i}":{{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}'
+                           for i in range(100_000)]) + "}", 8, False
+
+
+def spaces():
+    return "{}" + " " * (MOST - 2), 0, True
+
+
+def one_text():
+    return '{"__metadata__":{"k":"' + "x" * (MOST - 27) + '"}}  ', 0, True
+
+
+def one_name():
+    return '{"' + "x" * (MOST - 2), 0, False
+
+
+def depth():
+    return '{"a":' + "[" * (MOST - 5), 0, False
+
+
+def depth_of_texts():
+    return '{"__metadata__":{"k":' + "{" * (MOST - 21), 0, False
+
+
+def same_name():
+    return "{" + ",".join(['"t":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'] * 1_900_000) + "}", 0, False
+
+
+def many_dimensions():
+    return '{"a":{"shape":[' + "1," * (MOST // 2 - 8), 0, False
+
+
+def reader(path, bytes_):
+    done = subprocess.run([READER, path, str(bytes_)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    status, seconds, number, sentence = done.stdout.split(" ", 3)
+    return int(status), float(seconds), int(number), sentence
+
+
+def test(folder, make):
+    text, data, good = make()
+    assert len(text) <= MOST
+    with open(folder / "big", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text.encode() + bytes(data))
+    status, seconds, number, sentence = reader(folder / "big", FACTOR * len(text) + SLACK)
+    assert status == (0 if good else FORMAT), f"{make.__name__}: {status} {sentence}"
+    assert seconds < 5, f"{seconds} s"  # a machine at work on something else is slow
+    if make is million_tensors:
+        assert number < 1_000_000
+    # Without room for the header itself there is a refusal and no crash.
+    assert reader(folder / "big", len(text) // 2)[0] == MEMORY
+    return f"{make.__name__}: {len(text)} bytes, {seconds:.2f} s, within {FACTOR} times that"
+
+
+def test_lie(folder):
+    """A length that the file has, but nothing behind it: no memory is asked for."""
+    with open(folder / "sparse", "wb") as file:
+        file.write(struct.pack("<Q", MOST))
+        try:
+            file.truncate(1 << 43)
+        except OSError:
+            return "no sparse files here"
+    status, seconds, _, sentence = reader(folder / "sparse", SLACK)
+    assert status == FORMAT and "must begin with '{'" in sentence, sentence
+    return f"8 TB of nothing: {seconds:.2f} s, within {SLACK} bytes"
+
+
+def main():
+    if os.environ.get("EDEN_SANITIZE") == "ON" or not READER.exists():
+        print("skipped: sanitizers take address space of their own")
+        return 77
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for make in (million_tensors, million_texts, aliases, spaces, one_text, one_name, depth, depth_of_texts,
+                     same_name, many_dimensions):
+            print(test(folder, make), flush=True)
+        print(test_lie(folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
