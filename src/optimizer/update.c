@@ -6,8 +6,9 @@
 #include "optimizer/plan.h"
 #include "optimizer/text.h"
 
-/* Squares of gradients above this are no longer floats. */
-#define LARGEST_GRADIENT 1.8446743e19f
+/* Squares of gradients above 2^64 are no longer floats. A mean of squares may end a few
+ * roundings above the largest, and must not round to an infinite bf16 either. */
+#define LARGEST_GRADIENT 1.8e19f
 
 static const eden_grad_scale neutral = { 1, INFINITY, 1 };
 
