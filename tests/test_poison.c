@@ -294,7 +294,7 @@ static void stay_finite(const char *rule, const eden_hyper *h, double value, flo
     if (h && eden_set(o, NULL, h->name, value, NULL)) goto done;
     if (eden_add_tensor(o, "w", &t, NULL, NULL)) goto done;
     for (int i = 0; i < 4; i++) g[i] = i % 2 ? -size : size;
-    for (int n = 0; n < 20000; n++) {
+    for (int n = 0; n < 8000; n++) {
         eden_error e = { 0, "" };
         const eden_status status = eden_lookahead_begin(o, NULL) == EDEN_E_VALUE ? EDEN_E_VALUE
                                                                                 : eden_step(o, &e);
