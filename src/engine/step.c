@@ -67,8 +67,9 @@ static eden_status attach(eden_job *job, const eden_rule_call *call, size_t *ind
 {
     size_t state = 0;
     for (size_t s = 0; s < job->rule->slot_count; s++) {
-        if (!(job->slots >> s & 1)) continue;
-        switch (job->rule->slots[s].kind) {
+        const eden_slot *slot = &job->rule->slots[s];
+        if (!(job->slots >> s & 1) || !eden_shape_length(slot->shape, job->extent)) continue;
+        switch (slot->kind) {
         case EDEN_PARAM: job->base[s] = call->param; break;
         case EDEN_GRAD: job->base[s] = (void *)(uintptr_t)call->grad; break;
         case EDEN_STATE:
