@@ -187,8 +187,8 @@ static void test_writer_arguments(void **state)
     OK(eden_writer_tensor(w, "scalar", "U8", 0, NULL, &byte, error));
     OK(eden_writer_tensor(w, "ones", "U8", 8, ones, &byte, error));
     REFUSED(eden_writer_tensor(w, "all", "F64", 1, many, &byte, error), EDEN_E_SHAPE, "all");
-    REFUSED(eden_writer_text(w, "\xff", "x", error), EDEN_E_NAME, "UTF-8");
-    REFUSED(eden_writer_text(w, "x", "\xff", error), EDEN_E_NAME, "UTF-8");
+    REFUSED(eden_writer_text(w, "\xff", "x", error), EDEN_E_VALUE, "UTF-8");
+    REFUSED(eden_writer_text(w, "x", "\xff", error), EDEN_E_VALUE, "UTF-8");
     eden_writer_destroy(w);
 }
 

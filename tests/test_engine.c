@@ -105,6 +105,12 @@ static void test_work_bytes(void **state)
     /* What cannot be counted. */
     const eden_extent endless = { UINT64_MAX, UINT64_MAX, 1 };
     assert_true(eden_rule_work_bytes(rule, h, endless) == UINT64_MAX);
+    const eden_extent barely = { (UINT64_C(1) << 61) - 1, (UINT64_C(1) << 61) - 1, 1 };
+    assert_true(eden_rule_work_bytes(rule, h, barely) == UINT64_MAX);
+    const eden_extent wide = { UINT64_C(1) << 61, 64, UINT64_C(1) << 55 };
+    assert_true(eden_rule_work_bytes(rule, h, wide) == UINT64_MAX);
+    assert_int_equal(eden_rule_slot_length(rule, 2, NULL, wide), 0);
+    assert_int_equal(eden_rule_state_bytes(NULL, h, wide), 0);
 }
 
 /* Nothing is written before or behind the workspace, the arrays, or a tensor of 0. */
@@ -201,6 +207,7 @@ static void first_step(const char *rule, const uint64_t shape[2], uint32_t grad,
     t.grad_dtype = grad, t.state_dtype = kept;
     if (how & 4) t.copy = copy, t.copy_dtype = EDEN_F16;
     OK(eden_optimizer_create(&o, rule, &c, error));
+    if (strcmp(rule, "adafactor") == 0) OK(eden_set(o, NULL, "beta1", 0.5, error)); /* so that m is kept */
     OK(eden_add_tensor(o, "w", &t, NULL, error));
     OK(eden_step(o, error));
     for (uint64_t i = 0; i < n && c.zero_grad; i++) assert_true(grad == EDEN_F32 ? g[i] == 0 : narrow[i] == 0);
@@ -221,6 +228,9 @@ static void test_first_steps(void **state)
             for (size_t way = 0; way < 2 * 3 * 8; way++) {
                 const uint32_t k = kept[way / 2 % 3];
                 first_step(rule, shapes[s], way % 2 ? EDEN_BF16 : EDEN_F32, k, (int)(way / 6), other);
+                /* What else is done to a block changes no bit. */
+                if (way % 6 == 0 && memcmp(plain, other, shapes[s][0] * shapes[s][1] * sizeof *plain) != 0)
+                    fail_msg("%s, %zu, way %zu: other bits", rule, s, way);
                 for (uint64_t i = 0; i < shapes[s][0] * shapes[s][1]; i++) {
                     const float move = fabsf(plain[i] - before[i]);
                     if (fabsf(other[i] - plain[i]) > 0.01f * move + 0x1p-22f)
@@ -230,6 +240,33 @@ static void test_first_steps(void **state)
                 }
             }
         }
+}
+
+/* Nothing is a float here, so that every array of a block passes through the same room:
+ * the step is that of floats, rounded. */
+static void test_narrow_first_steps(void **state)
+{
+    static const uint64_t shapes[][2] = { { 1200, 3 }, { 3, 1200 }, { 60, 60 } };
+    static float plain[MOST], wide[MOST], g[MOST];
+    static uint16_t w[MOST], narrow[MOST];
+    (void)state;
+    for (size_t s = 0; s < 3; s++) {
+        const uint64_t n = shapes[s][0] * shapes[s][1];
+        eden_optimizer *o = NULL;
+        first_step("adafactor", shapes[s], EDEN_F32, EDEN_F32, 0, plain);
+        for (uint64_t i = 0; i < n; i++) wide[i] = 1 + (float)(mix(i) % 64) / 64, g[i] = (float)(mix(i + 9) % 31) / 8 - 2;
+        assert_int_equal(eden_convert(w, EDEN_BF16, wide, EDEN_F32, n), EDEN_OK);
+        assert_int_equal(eden_convert(narrow, EDEN_F16, g, EDEN_F32, n), EDEN_OK);
+        eden_tensor t = eden_matrix(NULL, NULL, shapes[s][0], shapes[s][1]);
+        t.data = w, t.grad = narrow, t.dtype = EDEN_BF16, t.grad_dtype = t.state_dtype = EDEN_F16;
+        OK(eden_optimizer_create(&o, "adafactor", NULL, error));
+        OK(eden_set(o, NULL, "beta1", 0.5, error));
+        OK(eden_add_tensor(o, "w", &t, NULL, error));
+        OK(eden_step(o, error));
+        assert_int_equal(eden_convert(wide, EDEN_F32, w, EDEN_BF16, n), EDEN_OK);
+        for (uint64_t i = 0; i < n; i++) assert_true(fabsf(wide[i] - plain[i]) <= 0x1p-7f);
+        eden_optimizer_destroy(o);
+    }
 }
 
 /* Clamped, a gradient whose square vanishes is divided by eps1, not by nothing. */
@@ -271,14 +308,32 @@ static uint32_t lowbias32(uint32_t x)
     return x ^ (x >> 16);
 }
 
-static void one_by_chance(uint64_t key, uint64_t at, uint32_t bits, uint16_t want)
+static void one_by_chance(unsigned codec, uint64_t key, uint64_t at, uint32_t bits, uint16_t want)
 {
     const float f = from_bits(bits);
     for (size_t isa = 0; isa < eden_isa_count(); isa++) {
         uint16_t got = 0;
         if (!eden_isa_runs_here(isa)) continue;
-        eden_weights_codecs[isa]->store_stochastic(EDEN_CODEC_BF16, &f, &got, key, at, 1);
+        eden_weights_codecs[isa]->store_stochastic(codec, &f, &got, key, at, 1);
         if (got != want) fail_msg("%08x becomes %04x instead of %04x", bits, got, want);
+    }
+}
+
+/* f16 keeps 10 bits of mantissa above 2^-14, and multiples of 2^-24 below. */
+static void half_by_chance(uint64_t key, uint64_t at, uint32_t random)
+{
+    const uint32_t r = random & 0x1fff;
+    const float small = 0x1p-24f;
+    uint32_t bits;
+    one_by_chance(EDEN_CODEC_F16, key, at, 0x3f800000 + (0x1fff - r), 0x3c00);
+    if (r) one_by_chance(EDEN_CODEC_F16, key, at, 0xbf800000 + (0x2000 - r), 0xbc01);
+    one_by_chance(EDEN_CODEC_F16, key, at, 0x477fe000 - 1, r ? 0x7bff : 0x7bfe);
+    one_by_chance(EDEN_CODEC_F16, key, at, 0x477fe000, 0x7bff);
+    one_by_chance(EDEN_CODEC_F16, key, at, 0x7f800000, 0x7c00);
+    for (int up = 0; up < 2; up++) { /* half a part above and below what chance asks for */
+        const float x = small * (5 + ((float)(random & 0xffff) + (up ? 0.5f : -0.5f)) * 0x1p-16f);
+        memcpy(&bits, &x, sizeof bits);
+        if (random & 0xffff) one_by_chance(EDEN_CODEC_F16, key, at, bits, up ? 6 : 5);
     }
 }
 
@@ -291,16 +346,17 @@ static void test_chance(void **state)
             const uint64_t at = firsts[i], k = mix(key);
             const uint32_t seed = (uint32_t)mix13(k ^ mix13(at >> 32));
             const uint32_t r = lowbias32((uint32_t)at ^ seed) & 0xffff;
-            one_by_chance(k, at, 0x3f800000 + (0xffff - r), 0x3f80);
-            if (r) one_by_chance(k, at, 0x3f800000 + (0x10000 - r), 0x3f81);
-            if (r) one_by_chance(k, at, 0x7f800000 - r, 0x7f7f); /* to infinity only from there */
-            if (r) one_by_chance(k, at, 0xff800000 - r, 0xff7f);
-            one_by_chance(k, at, 0x7f7f0000 + (0xffff - r), 0x7f7f);
-            one_by_chance(k, at, 0x7f800000, 0x7f80);
-            one_by_chance(k, at, 0xff800000, 0xff80);
-            one_by_chance(k, at, 0x7f800001, 0x7fc0); /* a NaN stays one, with its sign and payload */
-            one_by_chance(k, at, 0xffa10000, 0xffe1);
-            one_by_chance(k, at, 0x80000000, 0x8000);
+            half_by_chance(k, at, lowbias32((uint32_t)at ^ seed));
+            one_by_chance(EDEN_CODEC_BF16, k, at, 0x3f800000 + (0xffff - r), 0x3f80);
+            if (r) one_by_chance(EDEN_CODEC_BF16, k, at, 0x3f800000 + (0x10000 - r), 0x3f81);
+            if (r) one_by_chance(EDEN_CODEC_BF16, k, at, 0x7f800000 - r, 0x7f7f); /* to infinity only from there */
+            if (r) one_by_chance(EDEN_CODEC_BF16, k, at, 0xff800000 - r, 0xff7f);
+            one_by_chance(EDEN_CODEC_BF16, k, at, 0x7f7f0000 + (0xffff - r), 0x7f7f);
+            one_by_chance(EDEN_CODEC_BF16, k, at, 0x7f800000, 0x7f80);
+            one_by_chance(EDEN_CODEC_BF16, k, at, 0xff800000, 0xff80);
+            one_by_chance(EDEN_CODEC_BF16, k, at, 0x7f800001, 0x7fc0); /* a NaN stays one, with its sign and payload */
+            one_by_chance(EDEN_CODEC_BF16, k, at, 0xffa10000, 0xffe1);
+            one_by_chance(EDEN_CODEC_BF16, k, at, 0x80000000, 0x8000);
         }
 }
 
@@ -309,8 +365,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_traffic),       cmocka_unit_test(test_work_bytes),
         cmocka_unit_test(test_bounds),        cmocka_unit_test(test_refused_calls),
-        cmocka_unit_test(test_first_steps),   cmocka_unit_test(test_vanishing_square),
-        cmocka_unit_test(test_chance),
+        cmocka_unit_test(test_first_steps),   cmocka_unit_test(test_narrow_first_steps),
+        cmocka_unit_test(test_chance),        cmocka_unit_test(test_vanishing_square),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
