@@ -62,7 +62,7 @@ EDEN_INLINE consts prepare(hypers h, uint64_t t, eden_extent x)
 EDEN_INLINE elem update(elem e, consts k)
 {
     const real g = e.g + k.coupled * e.p;
-    e.s = (e.s + k.start) + g * g;
+    e.s = least(LARGEST_SQUARE, (e.s + k.start) + g * g);
     e.p = k.keep * e.p - k.rate * over(g, root(e.s + k.inside) + k.outside);
     return e;
 }

@@ -95,11 +95,39 @@ static void test_says(void **state)
     eden_optimizer_destroy(a.o);
 }
 
+/* Weights that a file brings alone are the whole truth: what rounding had lost of others
+ * is forgotten, and masters begin where they are. */
+static void test_weights_alone(void **state)
+{
+    static const struct { uint32_t rounding; const char *slot; } ways[] = {
+        { EDEN_MASTER, "master" }, { EDEN_SPLIT, "lost" }, { EDEN_KAHAN, "lost" },
+    };
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        const char *path = at("weights");
+        float kept[64];
+        uint64_t n;
+        int moved = 0;
+        run r;
+        begin(&r, EDEN_F32, ways[i].rounding, 0);
+        OK(eden_save(r.o, path, EDEN_WEIGHTS, error));
+        OK(eden_step(r.o, error));
+        OK(eden_get_state(r.o, "w", ways[i].slot, kept, 64, &n, error));
+        for (size_t k = 0; k < 64; k++) moved |= kept[k] != (i ? 0 : 1);
+        assert_true(n == 64 && moved);
+        OK(eden_load(r.o, path, EDEN_WEIGHTS, error));
+        OK(eden_get_state(r.o, "w", ways[i].slot, kept, 64, &n, error));
+        for (size_t k = 0; k < 64; k++) assert_true(r.data[k] == 0x3f80 && kept[k] == (i ? 0 : 1));
+        eden_optimizer_destroy(r.o);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_belongs, scratch_make, scratch_remove),
         cmocka_unit_test_setup_teardown(test_says, scratch_make, scratch_remove),
+        cmocka_unit_test_setup_teardown(test_weights_alone, scratch_make, scratch_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

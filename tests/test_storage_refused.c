@@ -32,6 +32,9 @@ static void test_refused(void **state)
         const eden_status status = eden_add_tensor(o, "w", &t, NULL, &e);
         refused(status, i < 4 ? EDEN_E_DTYPE : EDEN_E_VALUE, &e, bad[i].part);
     }
+    eden_tensor m = eden_vector(data, grad, 64);
+    m.dtype = EDEN_BF16, m.rounding = EDEN_MASTER, m.copy = data, m.copy_dtype = EDEN_F16;
+    refused(eden_add_tensor(o, "w", &m, NULL, &e), EDEN_E_VALUE, &e, "EDEN_MASTER writes the weights themselves");
     eden_tensor t = eden_matrix(data, grad, 8, 8);
     t.state_dtype = EDEN_Q8;
     OK(eden_add_tensor(o, "w", &t, NULL, error));

@@ -166,7 +166,8 @@ typedef struct {
  * scale for each 256 values, and only for state: the error is at most 1/32 of a
  * value, or 2^-11 of the largest of its 256 (2^-19 for mean squares) if that is
  * more. Mean squares that are to be EDEN_F16 are kept in EDEN_BF16, whose range
- * they need. Conversions round to nearest, ties to even. */
+ * they need, and a mean too large for EDEN_F16 stays at 65504. Conversions round to
+ * nearest, ties to even. */
 typedef enum { EDEN_F32 = 0, EDEN_BF16, EDEN_F16, EDEN_Q8 } eden_dtype;
 typedef enum { EDEN_HOST = 0 } eden_device;
 

@@ -1,6 +1,8 @@
 /* save.c - an optimizer and its weights in a safetensors file. */
 #include "checkpoint/checkpoint.h"
 
+#include "engine/driver.h"
+
 /* One entry of state. NAME@SLOT may be another tensor's name. */
 static eden_status put(const eden_optimizer *o, const eden_entry *entry, size_t k, const char *name,
                        uint32_t parts, const char *dtype,
@@ -52,6 +54,16 @@ static eden_status put_entries(const eden_optimizer *o, uint32_t parts, eden_wri
     return status;
 }
 
+/* Numbers are compared there. */
+static eden_status write_meta(const eden_optimizer *o, eden_writer *writer, uint32_t parts, eden_error *error)
+{
+    eden_float_env saved;
+    eden_float_enter(&saved);
+    const eden_status status = eden_write_meta(o, writer, parts, error);
+    eden_float_leave(&saved);
+    return status;
+}
+
 eden_status eden_save(eden_optimizer *o, const char *path, uint32_t parts, eden_error *error)
 {
     eden_writer *writer = NULL;
@@ -63,7 +75,7 @@ eden_status eden_save(eden_optimizer *o, const char *path, uint32_t parts, eden_
     if (parts & EDEN_OPTIM) status = eden_refresh(o, error);
     if (!status) status = eden_writer_create(&writer, error);
     if (!status) status = eden_writer_keep(writer, 1, error);
-    if (!status) status = eden_write_meta(o, writer, parts, error);
+    if (!status) status = write_meta(o, writer, parts, error);
     if (!status) status = put_entries(o, parts, writer, error);
     if (!status) status = eden_writer_write(writer, path, error);
     eden_writer_destroy(writer);

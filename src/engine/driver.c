@@ -15,13 +15,32 @@ uint64_t eden_shape_length(uint32_t shape, eden_extent extent)
     }
 }
 
+/* Conditions compare numbers, and a caller's flush to zero would make some equal. */
+uint32_t eden_slots_on(const eden_rule *rule, const double *hypers, eden_extent extent)
+{
+    eden_float_env saved;
+    eden_float_enter(&saved);
+    const uint32_t slots = rule->slots_on(hypers, extent);
+    eden_float_leave(&saved);
+    return slots;
+}
+
+uint32_t eden_passes_on(const eden_rule *rule, const double *hypers, eden_extent extent)
+{
+    eden_float_env saved;
+    eden_float_enter(&saved);
+    const uint32_t passes = rule->passes_on(hypers, extent);
+    eden_float_leave(&saved);
+    return passes;
+}
+
 void eden_job_init(eden_job *job, const eden_rule *rule, size_t isa, const double *hypers,
                    eden_extent extent)
 {
     *job = (eden_job){ .rule = rule, .isa = isa, .extent = extent };
     job->grad = (eden_grad_scale){ 1, __builtin_inff(), 1 };
-    job->slots = rule->slots_on(hypers, extent);
-    job->passes = rule->passes_on(hypers, extent);
+    job->slots = eden_slots_on(rule, hypers, extent);
+    job->passes = eden_passes_on(rule, hypers, extent);
     for (size_t s = 0; s < rule->slot_count; s++)
         if ((job->slots >> s & 1) &&
             (rule->slots[s].shape == EDEN_ROW || rule->slots[s].shape == EDEN_COL))

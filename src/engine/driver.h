@@ -31,6 +31,11 @@ typedef struct {
 void eden_job_init(eden_job *job, const eden_rule *rule, size_t isa, const double *hypers,
                    eden_extent extent);
 
+/* Which slots and passes exist: the rule's own answer, whatever the caller's
+ * floating-point environment. */
+uint32_t eden_slots_on(const eden_rule *rule, const double *hypers, eden_extent extent);
+uint32_t eden_passes_on(const eden_rule *rule, const double *hypers, eden_extent extent);
+
 /* Say how slots are stored and what else is to be done; kept by the caller. */
 void eden_job_store(eden_job *job, const eden_storage *storage);
 

@@ -144,6 +144,11 @@ EDEN_INLINE real least(real a, real b) { return a < b ? a : b; }
 EDEN_INLINE real greatest(real a, real b) { return a > b ? a : b; }
 EDEN_INLINE real sign(real x) { return (real)(x > 0) - (real)(x < 0); }
 
+/* Where a sum of squares stops, instead of at infinity, from which no way leads back:
+ * the largest number of bf16, as which it may be stored. least(LARGEST_SQUARE, x) keeps
+ * a NaN. */
+#define LARGEST_SQUARE 0x1.fep127f
+
 /* a / b, and 0 where b is 0: no gradient has arrived there yet. */
 EDEN_INLINE real over(real a, real b) { return b == 0 ? 0 : a / b; }
 

@@ -154,6 +154,14 @@ static void follow_weights(const eden_staged *p, size_t element, const real *fro
         eden_weights_codecs[p->isa]->average(from, storage->average + first, storage->gain, n);
 }
 
+/* State that f16 cannot hold stays at its largest number: from infinity no step leads
+ * back, and the weights would follow. A NaN passes. */
+static void limit_state(real *x, size_t n)
+{
+    const real most = 65504;
+    for (size_t i = 0; i < n; i++) x[i] = x[i] > most ? most : x[i] < -most ? -most : x[i];
+}
+
 static void scatter_slot(const eden_staged *p, const block *b, size_t s)
 {
     const eden_slot *slot = &p->rule->slots[s];
@@ -163,6 +171,7 @@ static void scatter_slot(const eden_staged *p, const block *b, size_t s)
         const size_t count = slot->shape == EDEN_ROW ? b->rows : 1;
         for (size_t r = 0; r < count; r++) total[r] += b->sum[s][r];
     } else if (slot->shape == EDEN_FULL && !as_it_is(p->rule, p->storage, p->types, s)) {
+        if (s != PARAM && p->storage->codec[s] == EDEN_CODEC_F16) limit_state(b->here[s], n);
         if (s == PARAM) store_weights(p, element, b->here[s], n);
         else store(p, s, element, b->here[s], n);
     }

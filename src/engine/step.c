@@ -17,7 +17,8 @@ static int extent_ok(eden_extent x)
 uint64_t eden_rule_slot_length(const eden_rule *rule, size_t slot, const double *hypers,
                                eden_extent extent)
 {
-    if (!rule || !hypers || slot >= rule->slot_count || !(rule->slots_on(hypers, extent) >> slot & 1)) return 0;
+    if (!rule || !hypers || slot >= rule->slot_count || !(eden_slots_on(rule, hypers, extent) >> slot & 1))
+        return 0;
     return eden_shape_length(rule->slots[slot].shape, extent);
 }
 
@@ -48,7 +49,8 @@ static uint32_t full_slots(const eden_rule *rule, uint32_t bits)
 int eden_rule_traffic(const eden_rule *rule, size_t i, const double *hypers, eden_extent extent,
                       uint32_t *reads, uint32_t *writes)
 {
-    const uint32_t on = rule->passes_on(hypers, extent);
+    if (!rule || !hypers || !reads || !writes) return 0;
+    const uint32_t on = eden_passes_on(rule, hypers, extent);
     for (size_t p = 0; p < rule->pass_count; p++) {
         const eden_pass *pass = &rule->passes[p];
         if (!(on >> p & 1) || pass->program != EDEN_STEP || pass->domain != EDEN_FULL || i-- > 0)
@@ -65,8 +67,9 @@ static eden_status attach(eden_job *job, const eden_rule_call *call, size_t *ind
 {
     size_t state = 0;
     for (size_t s = 0; s < job->rule->slot_count; s++) {
-        if (!(job->slots >> s & 1)) continue;
-        switch (job->rule->slots[s].kind) {
+        const eden_slot *slot = &job->rule->slots[s];
+        if (!(job->slots >> s & 1) || !eden_shape_length(slot->shape, job->extent)) continue;
+        switch (slot->kind) {
         case EDEN_PARAM: job->base[s] = call->param; break;
         case EDEN_GRAD: job->base[s] = (void *)(uintptr_t)call->grad; break;
         case EDEN_STATE:

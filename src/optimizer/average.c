@@ -36,12 +36,27 @@ int eden_averages_at(const eden_optimizer *o, uint64_t s)
     return c->average && s >= c->average_start && (s - c->average_start) % c->average_every == 0;
 }
 
+/* 1 + d + ... + d^(n-1), by doubling: of positive terms, so that nothing cancels where
+ * d is almost 1. */
+static double sum_of_powers(double d, uint64_t n)
+{
+    double sum = 0, last = 1; /* last: d to the number of terms so far */
+    for (int bit = 63; bit >= 0; bit--) {
+        sum *= 1 + last;
+        last *= last;
+        if (!(n >> bit & 1)) continue;
+        sum = 1 + d * sum;
+        last *= d;
+    }
+    return sum;
+}
+
 /* What the n-th averaging gives to the newest weights. The first gives all, so that
  * an average has no memory of the zeros it began as. */
 static double gain(const eden_config *c, uint64_t n)
 {
     if (c->average == EDEN_SWA) return 1 / (double)n;
-    return (1 - c->average_decay) / (1 - power(c->average_decay, n));
+    return 1 / sum_of_powers(c->average_decay, n);
 }
 
 void eden_follow_average(const eden_optimizer *o, const eden_entry *entry, eden_program program,

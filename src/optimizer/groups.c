@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/driver.h"
 #include "optimizer/settings.h"
 #include "optimizer/text.h"
 
@@ -275,7 +276,7 @@ eden_status eden_schedule_custom(eden_optimizer *o, const char *group, const cha
 eden_status eden_report(eden_optimizer *o, double loss, eden_error *error)
 {
     if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "eden_report: optimizer is NULL");
-    if (!(loss - loss == 0))
+    if (!eden_is_finite(loss))
         return eden_fail(error, EDEN_E_VALUE, "eden_report: the loss is not a finite number");
     const eden_status status = eden_not_early(o, "eden_report", error);
     if (status) return status;
@@ -321,7 +322,10 @@ static eden_status get(const eden_optimizer *o, const char *group, const char *n
     const eden_status status = find_setting(o, group, name, &g, &h, error);
     if (status) return status;
     if (!value) return eden_fail(error, EDEN_E_ARGUMENT, "value is NULL");
+    eden_float_env saved;
+    eden_float_enter(&saved);
     resolve_group(o, &o->groups[g], base, level);
+    eden_float_leave(&saved);
     *value = step ? value_at(o, &o->groups[g], h, base[h], step) : base[h];
     return EDEN_OK;
 }

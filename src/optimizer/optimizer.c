@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/driver.h"
 #include "optimizer/text.h"
 
 /* ---- instruction set --------------------------------------------------------- */
@@ -63,7 +64,10 @@ eden_status eden_optimizer_create(eden_optimizer **optimizer, const char *rule,
     if (!optimizer || !rule)
         return eden_fail(error, EDEN_E_ARGUMENT, "eden_optimizer_create: %s is NULL",
                          optimizer ? "rule" : "optimizer");
+    eden_float_env saved;
+    eden_float_enter(&saved);
     eden_status status = check_config(config ? config : &initial, error);
+    eden_float_leave(&saved);
     if (status) return status;
 
     eden_optimizer *o = eden_alloc(1, sizeof *o);

@@ -117,9 +117,8 @@ static void settle_plan(const eden_optimizer *o, eden_plan *plan)
     }
 }
 
-eden_status eden_refresh(eden_optimizer *o, eden_error *error)
+static eden_status refresh(eden_optimizer *o, eden_error *error)
 {
-    if (!o->stale) return EDEN_OK;
     eden_status status = eden_resolve(o, error);
     if (!status) status = eden_check_storage(o, error);
     if (!status) status = eden_check_overlaps(o, error);
@@ -139,4 +138,15 @@ eden_status eden_refresh(eden_optimizer *o, eden_error *error)
     o->plan = plan;
     o->stale = 0;
     return EDEN_OK;
+}
+
+/* Settings are compared, which a caller's flush to zero must not decide. */
+eden_status eden_refresh(eden_optimizer *o, eden_error *error)
+{
+    eden_float_env saved;
+    if (!o->stale) return EDEN_OK;
+    eden_float_enter(&saved);
+    const eden_status status = refresh(o, error);
+    eden_float_leave(&saved);
+    return status;
 }

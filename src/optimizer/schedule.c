@@ -14,7 +14,10 @@
 eden_status eden_schedule_compile(eden_schedule_node *node, const char *text, eden_error *error)
 {
     eden_schedule_node made = { 0 };
+    eden_float_env saved;
+    eden_float_enter(&saved);
     const eden_status status = eden_schedule_parse(text, &made.tree, &made.absolute, error);
+    eden_float_leave(&saved);
     if (status) return status;
     made.text = eden_copy_text(text);
     if (!made.text) {
@@ -61,11 +64,13 @@ static EDEN_OUTLINE void multiply(double *value, double factor) { *value *= fact
 
 double eden_schedule_apply(const eden_schedule_node *node, double base, uint64_t s)
 {
-    eden_float_env saved;
+    eden_float_env saved, left;
     double value = base;
     if (node->function) {
-        const double factor = node->function(s, node->context);
         eden_float_enter(&saved);
+        eden_float_leave(&saved);
+        const double factor = node->function(s, node->context);
+        eden_float_enter(&left); /* which may not be what it found */
         multiply(&value, factor);
         eden_float_leave(&saved);
     } else if (node->tree) {
@@ -109,7 +114,7 @@ static EDEN_OUTLINE void observe(eden_schedule_node *node, double loss)
 void eden_schedule_report(eden_schedule_node *node, double loss)
 {
     eden_float_env saved;
-    if (!(loss - loss == 0)) return;
+    if (!eden_is_finite(loss)) return;
     eden_float_enter(&saved);
     observe(node, loss);
     eden_float_leave(&saved);

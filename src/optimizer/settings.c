@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/driver.h"
 #include "optimizer/text.h"
 
 /* ---- nearest names ------------------------------------------------------------ */
@@ -113,11 +114,9 @@ const char *eden_show_value(const eden_rule *rule, size_t hyper, double value, c
     return eden_print_number(value, text);
 }
 
-eden_status eden_check_value(const eden_rule *rule, size_t hyper, double value, eden_error *error)
+static eden_status refuse_value(const eden_rule *rule, const eden_hyper *h, double value, eden_error *error)
 {
-    const eden_hyper *h = &rule->hypers[hyper];
     char shown[EDEN_NUMBER_ROOM], range[64];
-    if (eden_rule_allows(rule, hyper, value)) return EDEN_OK;
     eden_print_number(value, shown);
     eden_show_range(h, range);
     if (h->kind != EDEN_REAL)
@@ -126,6 +125,16 @@ eden_status eden_check_value(const eden_rule *rule, size_t hyper, double value, 
     const int only_as_float = value >= h->low && value < h->high && value <= (double)FLT_MAX;
     return eden_fail(error, EDEN_E_VALUE, "%s: %s = %s %sis outside %s", rule->name, h->name, shown,
                      only_as_float ? "rounded to float " : "", range);
+}
+
+eden_status eden_check_value(const eden_rule *rule, size_t hyper, double value, eden_error *error)
+{
+    eden_float_env saved;
+    if (eden_rule_allows(rule, hyper, value)) return EDEN_OK;
+    eden_float_enter(&saved);
+    const eden_status status = refuse_value(rule, &rule->hypers[hyper], value, error);
+    eden_float_leave(&saved);
+    return status;
 }
 
 static int read_choice(const eden_hyper *h, const char *text, size_t length, double *value)

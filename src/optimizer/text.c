@@ -148,6 +148,13 @@ static int is_number(const char *text, size_t length, size_t *point)
     return at == length;
 }
 
+int eden_is_finite(double x)
+{
+    union { double d; uint64_t u; } b;
+    b.d = x;
+    return (b.u >> 52 & 0x7ff) != 0x7ff;
+}
+
 int eden_read_number(const char *text, size_t length, double *value)
 {
     char buffer[512];
@@ -163,7 +170,7 @@ int eden_read_number(const char *text, size_t length, double *value)
     const quiet before = be_quiet();
     const double read = strtod(buffer, NULL);
     be_as_before(&before);
-    if (!(read - read == 0)) return 0;
+    if (!eden_is_finite(read)) return 0;
     *value = read;
     return 1;
 }

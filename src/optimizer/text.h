@@ -15,6 +15,9 @@ eden_status eden_fail(eden_error *error, eden_status status, const char *format,
 #define EDEN_NUMBER_ROOM 32
 const char *eden_print_number(double value, char text[EDEN_NUMBER_ROOM]);
 
+/* By its bits, for arithmetic might trap. */
+int eden_is_finite(double x);
+
 /* Read a decimal number that is all of text[0..length): no spaces, no hex, no
  * "nan" or "inf"; 0 if it is not one or overflows. */
 int eden_read_number(const char *text, size_t length, double *value);

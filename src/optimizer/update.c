@@ -6,8 +6,9 @@
 #include "optimizer/plan.h"
 #include "optimizer/text.h"
 
-/* Squares of gradients above this are no longer floats. */
-#define LARGEST_GRADIENT 1.8446743e19f
+/* Squares of gradients above 2^64 are no longer floats. A mean of squares may end a few
+ * roundings above the largest, and must not round to an infinite bf16 either. */
+#define LARGEST_GRADIENT 1.8e19f
 
 static const eden_grad_scale neutral = { 1, INFINITY, 1 };
 
@@ -109,6 +110,8 @@ static eden_status check_counts(const eden_optimizer *o, eden_error *error)
 {
     if (o->steps == UINT64_MAX)
         return eden_fail(error, EDEN_E_OVERFLOW, "the optimizer has taken 2^64 - 1 steps, the most there are");
+    if (o->skipped == UINT64_MAX && (o->config.nonfinite == EDEN_SKIP || o->config.loss_scale > 0))
+        return eden_fail(error, EDEN_E_OVERFLOW, "the optimizer has skipped 2^64 - 1 steps, the most it can count");
     for (size_t i = 0; i < o->tensor_count; i++)
         if (o->tensors[i].tensor.grad && o->tensors[i].steps == UINT64_MAX)
             return eden_fail(error, EDEN_E_OVERFLOW, "tensor '%s' has taken 2^64 - 1 steps, the most there "
