@@ -39,3 +39,7 @@ if(EDEN_SANITIZE)
     target_compile_options(eden-flags INTERFACE ${sanitize} -g)
     target_link_options(eden-flags INTERFACE ${sanitize})
 endif()
+
+if(EDEN_FUZZ)
+    target_compile_options(eden-flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
