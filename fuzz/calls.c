@@ -63,12 +63,13 @@ static uint64_t hash_group(uint64_t hash, const eden_optimizer *o, const char *g
     const eden_rule *rule = eden_group_rule(o, group);
     hash = hash_text(hash, eden_rule_name(rule));
     for (size_t i = 0; eden_rule_hyper(rule, i); i++) {
-        double value[2] = { 0, 0 };
-        eden_get(o, group, eden_rule_hyper(rule, i)->name, &value[0], NULL);
-        eden_get_at(o, group, eden_rule_hyper(rule, i)->name, 3, &value[1], NULL);
-        hash = fuzz_hash(hash, value, sizeof value);
+        double value = 0;
+        eden_get(o, group, eden_rule_hyper(rule, i)->name, &value, NULL);
+        hash = fuzz_hash(hash, &value, sizeof value);
     }
-    return hash;
+    double value = 0;
+    eden_get_at(o, group, "lr", 3, &value, NULL);
+    return fuzz_hash(hash, &value, sizeof value);
 }
 
 /* What a first step allocates may stay when it fails: zeros read as no state. */
@@ -105,8 +106,8 @@ uint64_t fuzz_world_hash(const fuzz_world *world)
     hash = fuzz_hash(hash, counts, sizeof counts);
     hash = fuzz_hash(hash, reals, sizeof reals);
     for (size_t i = 0; eden_tensor_name(o, i); i++) hash = hash_tensor(hash, o, eden_tensor_name(o, i));
-    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) hash = hash_group(hash, o, groups[i]);
-    return hash_text(hash, eden_note(o, "key"));
+    for (size_t i = 1; i < sizeof groups / sizeof groups[0]; i++) hash = hash_group(hash, o, groups[i]);
+    return hash_text(hash_group(hash, o, NULL), eden_note(o, "key"));
 }
 
 /* ---- calls ------------------------------------------------------------------------------- */

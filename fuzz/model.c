@@ -58,12 +58,13 @@ static uint64_t hash_group(uint64_t hash, const eden_optimizer *optimizer, const
 {
     const eden_rule *rule = eden_group_rule(optimizer, group);
     for (size_t i = 0; eden_rule_hyper(rule, i); i++) {
-        double value[2] = { 0, 0 };
-        eden_get(optimizer, group, eden_rule_hyper(rule, i)->name, &value[0], NULL);
-        eden_get_at(optimizer, group, eden_rule_hyper(rule, i)->name, 4, &value[1], NULL);
-        hash = fuzz_hash(hash, value, sizeof value);
+        double value = 0;
+        eden_get(optimizer, group, eden_rule_hyper(rule, i)->name, &value, NULL);
+        hash = fuzz_hash(hash, &value, sizeof value);
     }
-    return hash;
+    double value = 0;
+    eden_get_at(optimizer, group, "lr", 4, &value, NULL);
+    return fuzz_hash(hash, &value, sizeof value);
 }
 
 uint64_t fuzz_model_hash(const fuzz_model *m)
