@@ -5,6 +5,7 @@
 #include "fuzz/fuzz.h"
 
 #include <eden/safetensors.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,8 +70,7 @@ static size_t seed_of_writer(uint8_t *room)
     const uint64_t shape[] = { 2, 3 };
     char path[200];
     eden_writer *writer = NULL;
-    strcpy(path, fuzz_folder());
-    strcat(path, "/seed");
+    snprintf(path, sizeof path, "%s/seed", fuzz_folder());
     fuzz_check(!eden_writer_create(&writer, NULL) && !eden_writer_text(writer, "key", "text", NULL)
                    && !eden_writer_tensor(writer, "w", "F32", 2, shape, values, NULL)
                    && !eden_writer_tensor(writer, "b", "BF16", 1, shape, values, NULL)

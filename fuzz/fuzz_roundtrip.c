@@ -42,7 +42,7 @@ static void collect(eden_writer *writer, fuzz_input *input)
         }
         if (count * 8 > DATA) continue;
         const char *known = dtypes[kind / 3 % 8];
-        if (kind < 250) strcpy(t->dtype, known);
+        if (kind < 250) snprintf(t->dtype, sizeof t->dtype, "%s", known);
         else fuzz_line(input, t->dtype, sizeof t->dtype);
         fuzz_line(input, t->name, ROOM);
         tensor_count += !eden_writer_tensor(writer, t->name, t->dtype, t->ndim, t->shape, bytes, &error);

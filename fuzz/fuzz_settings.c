@@ -21,7 +21,7 @@ static size_t read_settings(const eden_optimizer *optimizer, const char *group, 
 
 static void set_text(eden_optimizer *optimizer, const char *group, const char *text)
 {
-    double before[MOST], after[MOST];
+    double before[MOST] = { 0 }, after[MOST] = { 0 };
     eden_error error = { 0 };
     const size_t n = read_settings(optimizer, group, before);
     const eden_status status = eden_set_text(optimizer, group, text, &error);
