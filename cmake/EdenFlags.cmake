@@ -34,12 +34,14 @@ if("${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${config}}" MATCHES
     message(FATAL_ERROR "CMAKE_C_FLAGS holds ${CMAKE_MATCH_0}, which changes results: remove it")
 endif()
 
-# Where a build lies is not part of it: equal sources make equal bytes.
+# Where a build lies is not part of a release: equal sources make equal bytes. Debuggers and
+# coverage want the real names.
 include(CheckCCompilerFlag)
 check_c_compiler_flag(-ffile-prefix-map=/a=/b EDEN_HAS_PREFIX_MAP)
 if(EDEN_HAS_PREFIX_MAP)
     target_compile_options(eden-flags INTERFACE
-        -ffile-prefix-map=${PROJECT_SOURCE_DIR}=eden -ffile-prefix-map=${PROJECT_BINARY_DIR}=build)
+        $<$<CONFIG:Release,MinSizeRel>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}=eden>
+        $<$<CONFIG:Release,MinSizeRel>:-ffile-prefix-map=${PROJECT_BINARY_DIR}=build>)
 endif()
 
 if(EDEN_SANITIZE AND EDEN_SANITIZE_THREADS)
