@@ -12,7 +12,7 @@
 /* The task's name, "digits", "mnist" or "csv", which is also its name in the table
  * of learning rates; refuses unknown tasks, and operands and options that do not
  * belong to the task. It reads no file. */
-int cli_task_name(const cli_args *args, const char **task);
+int cli_task_name(const cli_args *args, const char **name);
 
 /* The data of the task, read in full; `seed` draws the test set of a table. Free
  * with lab_data_free() in any case. */

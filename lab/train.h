@@ -43,7 +43,7 @@ typedef struct {
 
 /* "data" must outlive the run. A config that makes no sense (batch 0, a task the
  * model cannot do) fails with a sentence. */
-eden_status lab_run_create(lab_run **run, const lab_config *config, const lab_data *data,
+eden_status lab_run_create(lab_run **out, const lab_config *config, const lab_data *data,
                            eden_error *error);
 void lab_run_destroy(lab_run *run);
 
@@ -64,7 +64,7 @@ eden_status lab_run_load(lab_run *run, const char *path, eden_error *error);
 /* What a checkpoint was made with, so that a resume needs no flags again. The
  * config's texts live until lab_saved_close(); `data` is lab_data's name. */
 typedef struct lab_saved lab_saved;
-eden_status lab_saved_open(lab_saved **saved, const char *path, eden_error *error);
+eden_status lab_saved_open(lab_saved **out, const char *path, eden_error *error);
 const lab_config *lab_saved_config(const lab_saved *saved);
 const char *lab_saved_data(const lab_saved *saved);
 uint64_t lab_saved_step(const lab_saved *saved); /* steps it has taken */

@@ -27,6 +27,7 @@ MAY_INCLUDE = {
     "lab": [C_HEADERS, r'"lab/[a-z0-9_]+\.(h|inc)"'],
     "cli": [C_HEADERS, r'"(lab|cli)/[a-z0-9_]+\.(h|inc)"'],
     "examples": [C_HEADERS],
+    "fuzz": [C_HEADERS, r'"(lab|cli|fuzz)/[a-z0-9_]+\.h"'],
     "bench": [C_HEADERS, r"<ggml(-cpu)?\.h>"],
 }
 # The file that knows processors may have the compiler's header about them.
@@ -39,7 +40,7 @@ BENCH_PEERS = {"torch", "deepspeed"}
 
 # Only these folders and files may say an optimizer's name: the rules, the tables
 # of learning rates, and whatever shows, tests or measures single optimizers.
-MAY_NAME = re.compile(r"(rules|tests|examples|bench)/|lab/rates[^/]*$|include/")
+MAY_NAME = re.compile(r"(rules|tests|examples|fuzz|bench)/|lab/rates[^/]*$|include/")
 # Batch normalization has a momentum as well.
 OTHER_MEANING = {"lab": {"momentum"}}
 
@@ -206,6 +207,7 @@ PLANTED = [
     ("include", "lab/a.c", '#include "optimizer/text.h"\n'),
     ("include", "cli/a.c", '#include "engine/rule.h"\n'),
     ("include", "examples/a.c", '#include "lab/data.h"\n'),
+    ("include", "fuzz/a.c", '#include "optimizer/text.h"\n'),
     ("include", "bench/a.c", '#include "engine/rule.h"\n'),
     ("include", "bench/a.py", "def f():\n    import numpy\n"),
     ("function", "cli/a.c", "int f(void)\n{\n" + "    g();\n" * 57 + "}\n"),

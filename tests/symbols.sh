@@ -5,7 +5,8 @@
 #      include/eden, and nothing else; libeden-core those of eden/core.h
 #   2. no object of either has a writable section with anything in it
 #   3. no object needs a function that prints or ends the program
-#   4. the core needs nothing but memcpy and memset and their kin
+#   4. nor one that keeps something all threads share
+#   5. the core needs nothing but memcpy and memset and their kin
 # usage: EDEN_SOURCE=... EDEN_BUILD=... CC=... tests/symbols.sh
 set -u
 source=${EDEN_SOURCE:?} build=${EDEN_BUILD:?} cc=${CC:-cc}
@@ -43,6 +44,10 @@ ends_program() {
     nm -u "$1" 2> /dev/null | awk '{ print $2 }' | grep -xE \
         'abort|exit|_exit|_Exit|quick_exit|__assert_fail|(__)?v?[fd]?printf(_chk)?|puts|fputs|putchar|perror|system|longjmp'
 }
+shares() {
+    nm -u "$1" 2> /dev/null | awk '{ print $2 }' | grep -xE \
+        'localeconv|setlocale|strerror|strtok|strsignal|s?rand|random|gmtime|localtime|ctime|asctime|readdir|getpw.*|getgr.*|tmpnam|basename|dirname|setenv|putenv|unsetenv'
+}
 needs_libc() {
     nm -u "$1" 2> /dev/null | awk 'NF == 2 { print $2 }' |
         grep -vxE 'eden_.*|mem(cpy|move|set|cmp)|_GLOBAL_OFFSET_TABLE_'
@@ -50,21 +55,24 @@ needs_libc() {
 for library in libeden libeden-core; do
     found=$(writable "$build/$library.a") && [ -z "$found" ] || bad "$library.a writes to $found"
     found=$(ends_program "$build/$library.a") && bad "$library.a calls $found"
+    found=$(shares "$build/$library.a") && bad "$library.a shares $found between threads"
 done
 found=$(needs_libc "$build/libeden-core.a") && bad "libeden-core.a needs $found"
 
 # The checks can fail: an object that breaks each of them.
 cat > "$scratch/bad.c" << 'C'
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 int counter = 3;
 static char room[8];
 char *f(void);
-char *f(void) { if (counter++ > 4) abort(); printf("%d\n", counter); room[counter & 7]++; return room; }
+char *f(void) { if (counter++ > 4) abort(); printf("%d\n", counter); room[counter & 7]++; localeconv(); return room; }
 C
 "$cc" -c -fPIC -fno-builtin "$scratch/bad.c" -o "$scratch/bad.o" || bad "cannot compile the control"
 [ "$(writable "$scratch/bad.o" | wc -l)" = 2 ] || bad "the control's data was not found"
 [ "$(ends_program "$scratch/bad.o" | wc -l)" = 2 ] || bad "the control's calls were not found"
+[ "$(shares "$scratch/bad.o")" = localeconv ] || bad "the control's shared memory was not found"
 [ "$(needs_libc "$scratch/bad.o" | wc -l)" -ge 2 ] || bad "the control's needs were not found"
 sed '2,$!d' "$scratch/want" > "$scratch/fewer"
 diff -q "$scratch/have" "$scratch/fewer" > /dev/null && bad "a missing export was not found"

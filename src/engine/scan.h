@@ -18,7 +18,7 @@ typedef void eden_scan_kernel(const real *g, size_t n, const eden_grad_scale *sc
 
 extern eden_scan_kernel *const eden_scans[EDEN_ISA_COUNT];
 
-/* Index of the first element whose |bits| are above `bits`, or n. */
-size_t eden_scan_find(const real *g, size_t n, uint32_t bits);
+/* Index of the first element whose |bits| are above `above`, or n. */
+size_t eden_scan_find(const real *g, size_t n, uint32_t above);
 
 #endif

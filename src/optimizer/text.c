@@ -2,7 +2,7 @@
 #include "optimizer/text.h"
 
 #include <errno.h>
-#include <locale.h>
+#include <langinfo.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,11 +72,12 @@ eden_status eden_fail(eden_error *error, eden_status status, const char *format,
 
 /* ---- numbers --------------------------------------------------------------------- */
 
-/* The locale's decimal point, which printf and strtod use. */
+/* The locale's decimal point, which printf and strtod use. localeconv() would write to
+ * memory that all threads share. */
 static const char *locale_point(void)
 {
-    const struct lconv *conventions = localeconv();
-    return conventions->decimal_point && *conventions->decimal_point ? conventions->decimal_point : ".";
+    const char *point = nl_langinfo(RADIXCHAR);
+    return point && *point ? point : ".";
 }
 
 /* printf and strtod obey the caller's rounding mode and leave errno behind; here
