@@ -217,10 +217,10 @@ static int is_covered(const char *name)
 
 static void test_complete(void **state)
 {
-    static const char *const headers[] = { "core.h", "eden.h", "safetensors.h" };
+    static const char *const headers[] = { "core.h", "eden.h", "checkpoint.h", "safetensors.h" };
     int functions = 0;
     (void)state;
-    for (size_t h = 0; h < 3; h++) {
+    for (size_t h = 0; h < sizeof headers / sizeof *headers; h++) {
         char path[512], name[64];
         size_t n;
         snprintf(path, sizeof path, "%s/include/eden/%s", EDEN_SOURCE_DIR, headers[h]);

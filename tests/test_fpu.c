@@ -302,20 +302,31 @@ static void lookahead_calls(void)
 
 /* ---- files ------------------------------------------------------------------------------------- */
 
+static void see_floats(void *context, const void *piece, size_t bytes)
+{
+    memcpy(context, piece, bytes);
+}
+
 static void file_calls(model *m)
 {
     static const uint64_t shape[] = { N };
     eden_file *file = NULL;
     eden_writer *writer = NULL;
     eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
+    eden_load_report report = EDEN_LOAD_REPORT_INIT;
     OK(eden_save(m->o, at("model"), 0, error));
     OK(eden_load(m->o, at("model"), 0, error));
+    OK(eden_load_as(m->o, at("model"), EDEN_WEIGHTS | EDEN_CONVERT, &report, error));
+    OK(eden_load_as(m->o, at("model"), EDEN_PARTIAL, &report, error));
     note_floats(m->w, N);
     OK(eden_file_open(&file, at("model"), error));
     WORD(eden_file_count(file)); WORD(eden_file_find(file, "w"));
     TEXT(eden_file_key(file, 0)); TEXT(eden_file_value(file, "eden.grad_norm"));
     OK(eden_file_at(file, eden_file_find(file, "w"), &t, error));
     OK(eden_file_read(file, eden_file_find(file, "w"), m->v, sizeof m->v, error));
+    note_floats(m->v, N);
+    memset(m->v, 0, sizeof m->v);
+    OK(eden_file_visit(file, eden_file_find(file, "w"), see_floats, m->v, error));
     note_floats(m->v, N);
     VOID(eden_file_close(file));
     OK(eden_writer_create(&writer, error));

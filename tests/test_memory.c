@@ -71,6 +71,17 @@ static eden_status act_save(world *m, eden_error *e) { return eden_save(m->o, at
 static eden_status act_save_weights(world *m, eden_error *e) { return eden_save(m->o, at("p"), EDEN_WEIGHTS, e); }
 static eden_status act_load(world *m, eden_error *e) { return eden_load(m->o, at("p"), 0, e); }
 static eden_status act_load_weights(world *m, eden_error *e) { return eden_load(m->o, at("p"), EDEN_WEIGHTS, e); }
+
+static eden_status load_as(world *m, uint32_t parts, eden_error *e)
+{
+    eden_load_report report = EDEN_LOAD_REPORT_INIT;
+    const eden_status status = eden_load_as(m->o, at("p"), parts, &report, e);
+    m->count = report.loaded;
+    return status;
+}
+
+static eden_status act_load_part(world *m, eden_error *e) { return load_as(m, EDEN_PARTIAL, e); }
+static eden_status act_convert(world *m, eden_error *e) { return load_as(m, EDEN_WEIGHTS | EDEN_CONVERT, e); }
 static eden_status act_note(world *m, eden_error *e) { return eden_set_note(m->o, "another", "text", e); }
 static eden_status act_renote(world *m, eden_error *e) { return eden_set_note(m->o, "note", "text", e); }
 
@@ -93,6 +104,17 @@ static eden_status act_at(world *m, eden_error *e)
 static eden_status act_read(world *m, eden_error *e)
 {
     return eden_file_read(m->file, eden_file_find(m->file, "w"), m->out, sizeof m->w, e);
+}
+
+static void add_bytes(void *context, const void *piece, size_t bytes)
+{
+    uint64_t *sum = context;
+    for (size_t i = 0; i < bytes; i++) *sum = *sum * 31 + ((const unsigned char *)piece)[i];
+}
+
+static eden_status act_visit(world *m, eden_error *e)
+{
+    return eden_file_visit(m->file, eden_file_find(m->file, "w"), add_bytes, &m->count, e);
 }
 
 static eden_status act_writer(world *m, eden_error *e)
@@ -248,6 +270,8 @@ static const operation operations[] = {
     { "eden_load", to_load, act_load },
     { "eden_load", saved, act_load },
     { "eden_load", to_load, act_load_weights },
+    { "eden_load_as", to_load, act_load_part },
+    { "eden_load_as", to_load, act_convert },
     { "eden_set_note", fresh, act_note },
     { "eden_set_note", fresh, act_renote },
     { "eden_get_state", stepped, act_state },
@@ -255,6 +279,7 @@ static const operation operations[] = {
     { "eden_file_open", saved, act_open },
     { "eden_file_at", reading, act_at },
     { "eden_file_read", reading, act_read },
+    { "eden_file_visit", reading, act_visit },
     { "eden_writer_create", fresh, act_writer },
     { "eden_writer_text", starting, act_writer_text },
     { "eden_writer_text", writing, act_writer_text },

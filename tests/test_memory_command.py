@@ -63,6 +63,8 @@ class Memory(unittest.TestCase):
         self.keep = tempfile.TemporaryDirectory()
         self.folder = pathlib.Path(self.keep.name) / "now"
         self.folder.mkdir()
+        # Without memory glibc's own regcomp() and regexec() lose blocks of theirs.
+        (pathlib.Path(self.keep.name) / "known").write_text("leak:re_node_set_\nleak:build_trtable\n")
         self.run_well([*TRAIN[:-1], "1", "--save", "p", "--log", "p.jsonl"])
         numbers = bytes(range(48))
         write_tensors(self.folder / "w", {"a": ("F32", [12], numbers), "b": ("F32", [12], numbers)})
@@ -97,7 +99,9 @@ class Memory(unittest.TestCase):
         out.unlink(missing_ok=True)
         done = subprocess.run(
             [EDEN, *words], capture_output=True, text=True, timeout=60, cwd=self.folder,
-            env={**clean_environment(), "LD_PRELOAD": SHIM, "EDEN_FAIL_AT": str(number),
+            env={**clean_environment(), "LD_PRELOAD": SHIM,
+                 "LSAN_OPTIONS": "print_suppressions=0:suppressions=" + str(out.with_name("known")),
+                 "EDEN_FAIL_AT": str(number),
                  "EDEN_FAIL_ON": str(int(for_ever)), "EDEN_FAIL_OUT": str(out)})
         self.assertTrue(out.exists(), (words, number, done.returncode, done.stderr))
         return done, int(out.read_text())
