@@ -42,13 +42,18 @@ static int refuse(const cli_lock *lock, const char *target)
                     target, *owner ? owner : "another run");
 }
 
-/* For people; the lock itself is the kernel's. */
-static void sign(int file)
+/* For people; the lock itself is the kernel's. Through a descriptor of its own, since one
+ * that stays open for writing would keep the file system from becoming read-only. */
+static void sign(const char *path)
 {
     char host[65] = "", text[120];
     gethostname(host, sizeof host - 1);
     const int length = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
-    if (ftruncate(file, 0) || pwrite(file, text, (size_t)length, 0) != length) return;
+    const int file = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (file < 0) return;
+    const ssize_t written = write(file, text, (size_t)length);
+    (void)written; /* unsigned, as on a full disk, it is still a lock */
+    close(file);
 }
 
 int cli_lock_take(cli_lock *lock, const char *target)
@@ -57,7 +62,7 @@ int cli_lock_take(cli_lock *lock, const char *target)
     *lock = (cli_lock){ lock_path(target), -1 };
     if (!lock->path) return cli_no_memory();
     while (!code && !taken) {
-        lock->file = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+        lock->file = open(lock->path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
         if (lock->file < 0) {
             code = cli_fail_create(target, errno);
         } else if (!flock(lock->file, LOCK_EX | LOCK_NB)) {
@@ -71,7 +76,7 @@ int cli_lock_take(cli_lock *lock, const char *target)
     }
     if (taken) {
         cli_interrupt_remove(lock->path);
-        sign(lock->file);
+        sign(lock->path);
         return CLI_OK;
     }
     free(lock->path);
