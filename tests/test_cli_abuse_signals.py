@@ -24,7 +24,7 @@ class Moments(Abused):
         self.addCleanup(os.close, log)
         run = self.start(*words, "--save", "a", "--log", "log", stdout=subprocess.PIPE)
         out, said, asked = run.stdout.fileno(), b"", False
-        while b"saved step" not in said:
+        while b"saved step" not in said and run.poll() is None:
             ready, _, _ = select.select([log, out], [], [], 60)
             self.assertTrue(ready)
             if out in ready:
@@ -33,8 +33,10 @@ class Moments(Abused):
                 run.send_signal(signal.SIGUSR1)
                 asked = True
         run.kill()
-        self.assertEqual(run.wait(60), -signal.SIGKILL)
-        step = int(re.search(rb"saved step (\d+)\n", said).group(1))
+        run.wait(60)
+        found = re.search(rb"saved step (\d+)\n", said)
+        self.assertTrue(found, said)
+        step = int(found.group(1))
         self.assertEqual(self.step("a"), step)
         self.assertLess(step, 1438)
         self.train(0, *words, "--resume", "a", "--save", "a")
@@ -45,6 +47,7 @@ class Moments(Abused):
         run = self.start(*ENDLESS, "--log", "log")
         self.grows("log")
         run.send_signal(signal.SIGUSR1)
+        self.assertTrue(select.select([run.stderr], [], [], 30)[0])
         self.assertEqual(run.stderr.readline(),
                          "eden: SIGUSR1 asks to save, but there is no --save; training goes on\n")
         self.grows("log")
