@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Two trainers on one directory, and a run that finds torn, older, newer or no checkpoints."""
+import fcntl
 import os
 import shutil
 import signal
@@ -76,6 +77,10 @@ class Locks(Abused):
         for name in dead, *others:
             self.write(name, "draft")
         self.train(0, *ONE, "--log", "c")
+        with open(self.folder / dead, "rb") as held:  # as its writer on another host would
+            fcntl.flock(held, fcntl.LOCK_EX)
+            self.eden(0, "plot", "c", "-o", "p.svg")
+            self.assertIn(dead, self.names())
         self.eden(0, "plot", "c", "-o", "p.svg")
         self.assertNotIn(dead, self.names())
         self.assertEqual([name for name in others if name not in self.names()], [])
