@@ -67,6 +67,7 @@ static const cli_option train[] = {
     COUNT("log-every", "N", 1, 1e9, "1", "steps to a record"),
     FILES("save", "write a checkpoint after every epoch and at the end"),
     FILES("resume", "continue from a checkpoint, to the same bits as if never stopped"),
+    SWITCH("continue", "with --save: continue from its file, or the one before it, else begin"),
     SWITCH("eval", "only measure the checkpoint given by --resume"),
     JSON,
     END
@@ -148,7 +149,9 @@ static const cli_command commands[] = {
       "(master), in the bits that bf16 lacks (split), in the mean (stochastic) or for the next step "
       "(kahan).\n\n"
       "Ctrl-C finishes the step, saves if --save was given, and says how to resume; a second "
-      "Ctrl-C stops at once. A resumed run takes model and settings from the checkpoint.",
+      "Ctrl-C stops at once. SIGUSR1 saves now. A resumed run takes model and settings from the "
+      "checkpoint. One run at a time can write to the files of --save and --log; for another, "
+      "their .lock files say which.",
       "eden train digits\n"
       "eden train digits --optimizer {old} --lr 0.1 --schedule 'cosine(900)'\n"
       "eden train mnist data/mnist --model cnn --log run.jsonl --save run.safetensors\n"

@@ -44,6 +44,7 @@ int cli_compare_control(cli_comparison *c, size_t i)
     lab_model *model = NULL;
     eden_status status = lab_model_create(&model, &config.model, &c->data, &error);
     if (!status) status = lab_model_store(model, &config.storage, &error);
+    if (!status && !i) status = lab_model_fits(model, &error);
     if (!status)
         status = lab_model_eval(model, &c->data.train, &point.train_loss, &train_correct, &error);
     if (!status)

@@ -1,15 +1,19 @@
 #include "cli/draft.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "cli/output.h"
 
 /* Another run may write to the same place at the same time, so the name holds the
- * process; a file left by a killed one is taken over. */
+ * process. */
 static char *beside(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -21,6 +25,42 @@ static char *beside(const char *path)
     return text;
 }
 
+/* Is `name` the draft of `base` by a process that is no more? */
+static int is_left(const char *name, const char *base)
+{
+    char *end;
+    const size_t length = strlen(base);
+    if (*name != '.' || strncmp(name + 1, base, length) != 0 || name[1 + length] != '.') return 0;
+    const char *number = name + length + 2;
+    if (*number < '1' || *number > '9') return 0;
+    errno = 0;
+    const long process = strtol(number, &end, 10);
+    if (errno || strcmp(end, ".part") != 0 || process > INT_MAX) return 0;
+    return kill((pid_t)process, 0) && errno == ESRCH;
+}
+
+/* Whoever writes a draft has it locked: the process may live on another host. */
+static void remove_left(int folder, const char *name)
+{
+    const int file = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0) return;
+    if (!flock(file, LOCK_EX | LOCK_NB)) unlinkat(folder, name, 0);
+    close(file);
+}
+
+/* Remove what killed runs have left beside `path`. */
+static void sweep(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    DIR *open = folder ? opendir(folder) : NULL;
+    for (const struct dirent *entry; open && (entry = readdir(open)) != NULL;)
+        if (is_left(entry->d_name, slash ? slash + 1 : path))
+            remove_left(dirfd(open), entry->d_name);
+    if (open) closedir(open);
+    free(folder);
+}
+
 int cli_draft_open(cli_draft *draft, const char *folder, const char *name)
 {
     *draft = (cli_draft){ 0 };
@@ -30,6 +70,7 @@ int cli_draft_open(cli_draft *draft, const char *folder, const char *name)
     snprintf(draft->path, room, "%s%s%s", folder ? folder : "", folder ? "/" : "", name);
     draft->temporary = beside(draft->path);
     if (!draft->temporary) return cli_no_memory();
+    sweep(draft->path);
     unlink(draft->temporary);
     const int file = open(draft->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0) {
@@ -38,6 +79,7 @@ int cli_draft_open(cli_draft *draft, const char *folder, const char *name)
         draft->temporary = NULL;
         return code;
     }
+    flock(file, LOCK_EX | LOCK_NB);
     draft->file = fdopen(file, "wb");
     if (draft->file) return CLI_OK;
     close(file);

@@ -7,33 +7,87 @@
 static const struct {
     int number;
     const char *name;
-} known[] = { { SIGINT, "SIGINT" }, { SIGTERM, "SIGTERM" }, { SIGHUP, "SIGHUP" } };
-enum { KNOWN = sizeof known / sizeof *known };
+} known[] = { { SIGINT, "SIGINT" }, { SIGTERM, "SIGTERM" }, { SIGHUP, "SIGHUP" },
+              { SIGXCPU, "SIGXCPU" } };
+enum { KNOWN = sizeof known / sizeof *known, FILES = 2 };
 
-static volatile sig_atomic_t came;
+static volatile sig_atomic_t came, save_wanted, patient;
+static const char *volatile files[FILES];
+
+/* Only what a signal may interrupt anything with. */
+static void leave(int number)
+{
+    for (size_t i = 0; i < FILES; i++)
+        if (files[i]) unlink(files[i]);
+    _exit(128 + number);
+}
 
 static void handle(int number)
 {
-    if (came) _exit(128 + number);
-    came = number;
+    if (number == SIGUSR1) {
+        save_wanted = 1;
+        return;
+    }
+    if (!patient || (came && number != SIGXCPU)) leave(number);
+    if (!came) came = number;
 }
 
-void cli_interrupt_catch(void)
+static void handle_all(void)
 {
     struct sigaction now, old;
-    came = 0;
     /* A file size limit then fails a write like a full disk. */
     signal(SIGXFSZ, SIG_IGN);
+    now.sa_handler = handle;
+    now.sa_flags = SA_RESTART;
+    sigemptyset(&now.sa_mask);
     for (size_t i = 0; i < KNOWN; i++) {
         if (sigaction(known[i].number, NULL, &old) || old.sa_handler == SIG_IGN) continue;
-        now.sa_handler = handle;
-        now.sa_flags = SA_RESTART;
-        sigemptyset(&now.sa_mask);
         sigaction(known[i].number, &now, NULL);
     }
 }
 
+void cli_interrupt_catch(void)
+{
+    came = 0;
+    patient = 1;
+    handle_all();
+}
+
+void cli_interrupt_prepare(void)
+{
+    struct sigaction now, old;
+    patient = 0;
+    handle_all();
+    if (sigaction(SIGUSR1, NULL, &old) || old.sa_handler == SIG_IGN) return;
+    now.sa_handler = handle;
+    now.sa_flags = SA_RESTART;
+    sigemptyset(&now.sa_mask);
+    sigaction(SIGUSR1, &now, NULL);
+}
+
 int cli_interrupt(void) { return came; }
+
+int cli_interrupt_save(void)
+{
+    const int wanted = save_wanted;
+    save_wanted = 0;
+    return wanted;
+}
+
+void cli_interrupt_remove(const char *path)
+{
+    for (size_t i = 0; i < FILES; i++)
+        if (!files[i]) {
+            files[i] = path;
+            return;
+        }
+}
+
+void cli_interrupt_keep(const char *path)
+{
+    for (size_t i = 0; i < FILES; i++)
+        if (files[i] == path) files[i] = NULL;
+}
 
 const char *cli_interrupt_name(int number)
 {

@@ -1,14 +1,27 @@
-/* interrupt.h - signals that ask a long command to stop. */
+/* interrupt.h - signals that ask a long command to stop, or to save. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
-/* From now on the first SIGINT, SIGTERM or SIGHUP is only remembered, and a second
- * one ends the program at once. A signal that the caller has ignored, as nohup
- * does, stays ignored. */
+/* From now on the first SIGINT, SIGTERM, SIGHUP or SIGXCPU is only remembered, and
+ * a second one ends the program at once. The system repeats SIGXCPU every second,
+ * so that one does not count as a second. A signal that the caller has ignored, as
+ * nohup does, stays ignored. */
 void cli_interrupt_catch(void);
+
+/* From now on SIGUSR1 is only remembered, and a signal of the others ends the program
+ * at once until cli_interrupt_catch(). */
+void cli_interrupt_prepare(void);
 
 /* The signal that came, or 0. The exit code is 128 and it. */
 int cli_interrupt(void);
+
+/* 1 if SIGUSR1 has come since the last call. */
+int cli_interrupt_save(void);
+
+/* A program that a signal ends at once removes this file, until it is told to keep it.
+ * `path` must live as long; there may be two. */
+void cli_interrupt_remove(const char *path);
+void cli_interrupt_keep(const char *path);
 
 const char *cli_interrupt_name(int number); /* "SIGINT" */
 

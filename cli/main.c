@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/output.h"
+#include "lab/gemm.h"
 
 static int run(const cli_command *command, int count, char **words)
 {
@@ -38,13 +39,21 @@ static int dispatch(int count, char **words)
 
 int main(int count, char **words)
 {
+    int gone;
+    lab_gemm_restart(words);
     /* A broken pipe and a file that may not grow are write errors like any other. */
-    signal(SIGPIPE, SIG_IGN);
+    const int mine = signal(SIGPIPE, SIG_IGN) != SIG_IGN;
     signal(SIGXFSZ, SIG_IGN);
     cli_open_standard();
     cli_json_begin();
     const int code = dispatch(count, words);
-    const int output = cli_close_output();
+    const int output = cli_close_output(&gone);
     if (cli_lacked_memory() && code < 128) return CLI_SYSTEM;
-    return code ? code : output;
+    if (code || !gone) return code ? code : output;
+    /* All is done that a reader who has gone does not need; now die of it like others. */
+    if (mine) {
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
+    return cli_fail(CLI_IO, "cannot write the output: nobody reads it");
 }

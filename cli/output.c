@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,11 +170,20 @@ void cli_open_standard(void)
         }
 }
 
-int cli_close_output(void)
+/* Has nobody the other end? */
+static int reader_gone(void)
+{
+    struct pollfd out = { STDOUT_FILENO, POLLOUT, 0 };
+    return poll(&out, 1, 0) > 0 && out.revents & (POLLERR | POLLHUP);
+}
+
+int cli_close_output(int *gone)
 {
     errno = 0;
-    const int lost = ferror(stdout), unflushed = fflush(stdout);
-    if (!lost && !unflushed) return CLI_OK;
+    const int lost = ferror(stdout), unflushed = fflush(stdout), problem = errno;
+    *gone = (lost || unflushed) && reader_gone();
+    if ((!lost && !unflushed) || *gone) return CLI_OK;
+    errno = problem;
     return cli_fail(CLI_IO, "cannot write the output%s%s", errno ? ": " : "",
                     errno ? strerror(errno) : "");
 }

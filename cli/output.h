@@ -18,6 +18,7 @@ enum {
     CLI_SYSTEM = 71,      /* no memory, no process                              */
     CLI_CANT_CREATE = 73, /* an output file cannot be made                      */
     CLI_IO = 74,          /* reading or writing broke off                       */
+    CLI_BUSY = 75,        /* another run writes there; later it may work        */
     CLI_PERMISSION = 77
 };
 
@@ -59,8 +60,9 @@ int cli_can_replace(const char *path);
  * what is then written to a closed stdout fails and is noticed at the end. */
 void cli_open_standard(void);
 
-/* Flush stdout; CLI_IO if anything written to it was lost. */
-int cli_close_output(void);
+/* Flush stdout; CLI_IO if anything written to it was lost. That the reader of a pipe
+ * has gone, as head does, is no failure to tell of: then *gone is 1. */
+int cli_close_output(int *gone);
 
 /* Escapes for bold, dim and back, each "" unless `stream` is a terminal that may
  * have colours (NO_COLOR unset or empty, TERM not "dumb"). */

@@ -62,6 +62,14 @@ static int read_value(const eden_hyper *hyper, const char *text, size_t length, 
     return hyper->kind != EDEN_CHOICE && cli_read_number(copy, value);
 }
 
+/* Is it, before it is rounded to a float? */
+static int within(const eden_hyper *hyper, double value)
+{
+    return hyper->kind == EDEN_REAL
+        && (hyper->low_open ? value > hyper->low : value >= hyper->low)
+        && (hyper->high_open ? value < hyper->high : value <= hyper->high);
+}
+
 /* ---- a set of settings -------------------------------------------------------------- */
 
 int cli_settings_create(cli_settings *settings, const char *name)
@@ -121,8 +129,9 @@ static int set(cli_settings *settings, const cli_command *command, const char *n
                          (int)(length < 60 ? length : 60), text,
                          hyper->kind == EDEN_REAL ? "a number" : cli_range_text(hyper, range));
     if (!eden_rule_allows(settings->rule, i, value))
-        return cli_usage(command, "%s: %s = %.*s is outside %s", settings->name, name,
+        return cli_usage(command, "%s: %s = %.*s %sis outside %s", settings->name, name,
                          (int)(length < 60 ? length : 60), text ? text : "1",
+                         within(hyper, value) ? "rounded to float " : "",
                          cli_range_text(hyper, range));
     if (settings->given[i] && settings->values[i] != value)
         return cli_usage(command, "%s: %s is given twice", settings->name, name);

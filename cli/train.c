@@ -52,8 +52,10 @@ static int prepare(cli_training *t)
     if (code) return code;
     if (lab_run_create(&t->run, &t->config, &t->data, &error))
         return cli_fail_eden(&error, t->resume ? CLI_READING : CLI_RUNNING);
+    if (lab_model_fits(lab_run_model(t->run), &error)) return cli_fail_eden(&error, CLI_RUNNING);
     if (t->resume && lab_run_load(t->run, t->resume, &error))
-        return cli_fail_eden(&error, CLI_READING);
+        return error.status == EDEN_E_FORMAT ? cli_train_refuse(t->resume, CLI_DATA, error.text)
+                                             : cli_fail_eden(&error, CLI_READING);
     if (t->resume && t->save && !strcmp(t->resume, t->save))
         t->saved_step = lab_run_progress(t->run)->step;
     t->header = cli_log_header(t->task, &t->config, &t->data, lab_run_model(t->run),
@@ -138,6 +140,20 @@ static int broke_off(cli_training *t, const eden_error *error)
     return cli_fail_eden(&told, CLI_RUNNING);
 }
 
+/* As SIGUSR1 asks, in the midst of an epoch. */
+static void save_now(cli_training *t)
+{
+    cli_progress_clear(&t->progress);
+    if (!t->save) {
+        cli_warn("SIGUSR1 asks to save, but there is no --save; training goes on");
+        return;
+    }
+    save(t, 0);
+    if (t->save_code) return;
+    fprintf(t->out, "saved step %llu\n", (unsigned long long)t->saved_step);
+    fflush(t->out);
+}
+
 /* All steps, or as many as a signal or a failure allows. */
 static int loop(cli_training *t)
 {
@@ -150,9 +166,10 @@ static int loop(cli_training *t)
         if (lab_run_step(t->run, &done, &error)) return broke_off(t, &error);
         cli_log_write(&t->log, p);
         cli_progress_show(&t->progress, p);
+        if (cli_interrupt_save() && p->step < p->steps) save_now(t);
         if (!p->evaluated) continue;
         if (json_array_append_new(t->history, cli_log_epoch(p))) return cli_no_memory();
-        if (p->step < p->steps) save(t, 0);
+        if (p->step < p->steps && t->saved_step != p->step) save(t, 0);
     }
     cli_progress_clear(&t->progress);
     if (t->saved_step != p->step) save(t, 1);
@@ -248,6 +265,7 @@ static int evaluate(cli_training *t)
 int cli_train(const cli_args *args)
 {
     cli_training t = { .args = args };
+    cli_interrupt_prepare();
     int code = prepare(&t);
     if (!code) code = cli_has(args, "eval") ? evaluate(&t) : train(&t);
     json_decref(t.header);
@@ -255,7 +273,10 @@ int cli_train(const cli_args *args)
     lab_run_destroy(t.run);
     lab_data_free(&t.data);
     lab_saved_close(t.saved);
+    cli_lock_release(&t.save_lock);
+    cli_lock_release(&t.log_lock);
     cli_settings_free(&t.settings);
     free(t.settings_text);
+    free(t.older);
     return code;
 }

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "cli/lock.h"
 #include "cli/log.h"
 #include "cli/progress.h"
 #include "cli/settings.h"
@@ -19,9 +20,10 @@ typedef struct {
     lab_config config;
     char schedule[CLI_SCHEDULE_ROOM]; /* config's, if none was asked for */
     cli_settings settings;
-    char *settings_text;
+    char *settings_text, *older; /* the checkpoint before that of --save, if needed */
     lab_run *run;
     cli_log log;
+    cli_lock save_lock, log_lock;
     cli_progress progress;
     json_t *header, *history;
     int save_code;              /* of the last save                             */
@@ -35,6 +37,10 @@ int cli_train_check(cli_training *t);
 
 /* The config that --resume brings, unless the line contradicts it. */
 int cli_train_resume(cli_training *t);
+
+/* A checkpoint that could not be read: the reason, and the one before it if that can
+ * be. Returns `code`. */
+int cli_train_refuse(const char *path, int code, const char *why);
 
 /* The command that continues from t->save. */
 void cli_train_print_resume(const cli_training *t);

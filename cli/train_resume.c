@@ -1,4 +1,5 @@
 /* train_resume.c - what a resumed run takes from its checkpoint, and from the line. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,7 +17,31 @@ static int same_file(const char *a, const char *b)
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static int check_outputs(const cli_training *t)
+/* The checkpoint that was there before `path`, if it is whole; to be freed. */
+static char *whole_older(const char *path, uint64_t *step)
+{
+    eden_error error = { 0, "" };
+    const size_t room = strlen(path) + sizeof ".old";
+    char *older = malloc(room);
+    if (!older) return NULL;
+    snprintf(older, room, "%s.old", path);
+    if (!lab_saved_check(older, step, &error)) return older;
+    free(older);
+    return NULL;
+}
+
+int cli_train_refuse(const char *path, int code, const char *why)
+{
+    uint64_t step = 0;
+    char *older = whole_older(path, &step);
+    if (!older) return cli_fail(code, "%.600s", why);
+    cli_fail(code, "%.500s; '%.200s', the one before it, is whole and holds step %llu: rename it to "
+             "go on from there", why, older, (unsigned long long)step);
+    free(older);
+    return code;
+}
+
+static int check_outputs(cli_training *t)
 {
     struct stat about;
     const char *log = cli_text(t->args, "log", NULL);
@@ -31,9 +56,36 @@ static int check_outputs(const cli_training *t)
                          same_file(log, data) ? "log" : "save");
     if (t->save && !stat(t->save, &about) && !S_ISREG(about.st_mode))
         return cli_fail(CLI_CANT_CREATE, "cannot create '%.200s': it is no ordinary file", t->save);
-    if (t->save) code = cli_can_create(t->save);
+    /* Where a lock could be made, so can the file; and a file made to see whether it
+     * can be must not stay behind under the name of a checkpoint. */
+    if (t->save) code = cli_lock_take(&t->save_lock, t->save);
+    if (!code && t->save && !lstat(t->save, &about)) code = cli_can_create(t->save);
+    const int device = log && !stat(log, &about) && !S_ISREG(about.st_mode);
+    if (!code && log && !device) code = cli_lock_take(&t->log_lock, log);
     if (!code && log) code = cli_can_create(log);
     return code;
+}
+
+/* --continue: from the file of --save if it is there, else from the start; from the one
+ * before it if that file is torn or has gone. One of another version is no torn file. */
+static int find_resume(cli_training *t)
+{
+    uint64_t step = 0;
+    struct stat about;
+    eden_error error = { 0, "" };
+    const int there = !stat(t->save, &about);
+    if (there && lab_saved_check(t->save, &step, &error) != EDEN_E_FORMAT) {
+        t->resume = t->save;
+        return CLI_OK;
+    }
+    t->older = whole_older(t->save, &step);
+    if (!t->older && there) return cli_fail(CLI_DATA, "%.600s", error.text);
+    if (!t->older) return CLI_OK;
+    if (!there) snprintf(error.text, sizeof error.text, "'%.200s' is not there", t->save);
+    cli_warn("%.500s; going on from step %llu of '%.200s', the one before it", error.text,
+             (unsigned long long)step, t->older);
+    t->resume = t->older;
+    return CLI_OK;
 }
 
 int cli_train_check(cli_training *t)
@@ -44,6 +96,9 @@ int cli_train_check(cli_training *t)
     if (code) return code;
     t->save = cli_text(args, "save", NULL);
     t->resume = cli_text(args, "resume", NULL);
+    if (cli_has(args, "continue") && (!t->save || t->resume))
+        return cli_usage(args->command, t->save ? "--continue and --resume exclude each other"
+                                                : "--continue needs --save FILE, to continue from");
     t->out = cli_has(args, "json") ? stderr : stdout;
     t->log.every = cli_count(args, "log-every", 1);
     t->saved_step = UINT64_MAX;
@@ -54,7 +109,8 @@ int cli_train_check(cli_training *t)
     for (size_t i = 0; cli_has(args, "eval") && i < sizeof idle / sizeof *idle; i++)
         if (cli_has(args, idle[i]))
             return cli_usage(args->command, "--%s does nothing with --eval", idle[i]);
-    return check_outputs(t);
+    code = check_outputs(t);
+    return !code && cli_has(args, "continue") ? find_resume(t) : code;
 }
 
 /* ---- against the checkpoint ----------------------------------------------------------- */
@@ -133,9 +189,17 @@ static int check_options(const cli_training *t)
 int cli_train_resume(cli_training *t)
 {
     eden_error error = { 0, "" };
+    struct stat about;
+    char missing[300];
+    if (stat(t->resume, &about) && errno == ENOENT) {
+        snprintf(missing, sizeof missing, "cannot read '%.200s': %s", t->resume, strerror(errno));
+        return cli_train_refuse(t->resume, CLI_NO_INPUT, missing);
+    }
     int code = cli_can_read(t->resume, 0);
     if (code) return code;
-    if (lab_saved_open(&t->saved, t->resume, &error)) return cli_fail_eden(&error, CLI_READING);
+    if (lab_saved_open(&t->saved, t->resume, &error))
+        return error.status == EDEN_E_FORMAT ? cli_train_refuse(t->resume, CLI_DATA, error.text)
+                                             : cli_fail_eden(&error, CLI_READING);
     t->config = *lab_saved_config(t->saved);
     if (!eden_rule_find(t->config.optimizer, NULL))
         return cli_fail(CLI_DATA, "'%.200s' wants the optimizer '%.60s', which this eden does not "

@@ -196,6 +196,16 @@ void lab_model_destroy(lab_model *m)
     free(m);
 }
 
+eden_status lab_model_fits(const lab_model *m, eden_error *error)
+{
+    const uint32_t threads = lab_workers_count(m->workers);
+    if (lab_gemm_fits(threads)) return EDEN_OK;
+    return data_fail(error, EDEN_E_MEMORY, "no memory for matrix products: with %lu thread%s they take "
+                     "%lu MiB of address space; raise its limit%s", (unsigned long)threads,
+                     threads == 1 ? "" : "s", 129 * (unsigned long)threads + 4,
+                     threads == 1 ? "" : ", or take fewer threads");
+}
+
 const char *lab_model_describe(const lab_model *m) { return m->text; }
 uint64_t lab_model_weights(const lab_model *m) { return m->weights; }
 

@@ -37,6 +37,10 @@ void lab_model_destroy(lab_model *model);
 const char *lab_model_describe(const lab_model *model);
 uint64_t lab_model_weights(const lab_model *model);
 
+/* Is there address space for its matrix products? To be asked once in a process, after
+ * what else takes much memory and before the first product. */
+eden_status lab_model_fits(const lab_model *model, eden_error *error);
+
 /* The network computes in float32. Weights and gradients that are stored in 16 bits lie
  * beside its own: store() makes room for them, once and before register(), and rounds
  * the weights, so that the network has what is stored; narrow_grads() goes before

@@ -70,6 +70,9 @@ const char *lab_saved_data(const lab_saved *saved);
 uint64_t lab_saved_step(const lab_saved *saved); /* steps it has taken */
 void lab_saved_close(lab_saved *saved);
 
+/* Is all of a checkpoint there, to the last bit? *step is what it holds. */
+eden_status lab_saved_check(const char *path, uint64_t *step, eden_error *error);
+
 /* Test-set loss and accuracy now, of the averages once there are any. */
 eden_status lab_run_evaluate(lab_run *run, double *loss, double *accuracy, eden_error *error);
 

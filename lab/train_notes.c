@@ -208,6 +208,18 @@ void lab_saved_close(lab_saved *saved)
     free(saved);
 }
 
+eden_status lab_saved_check(const char *path, uint64_t *step, eden_error *error)
+{
+    lab_saved *saved;
+    eden_status status = lab_saved_open(&saved, path, error);
+    if (status) return status;
+    for (size_t i = 0; !status && i < eden_file_count(saved->file); i++)
+        status = eden_file_visit(saved->file, i, NULL, NULL, error);
+    *step = saved->step;
+    lab_saved_close(saved);
+    return status;
+}
+
 /* ---- saving and loading ------------------------------------------------------------------ */
 
 static void hash_text(uint64_t hash, char text[NOTE_ROOM])
