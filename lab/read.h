@@ -6,7 +6,7 @@
 
 /* Reads front to back in bounded memory. gzip's checksums are checked, members
  * may follow one another, and anything else behind the last one is refused. A
- * gzipped file may grow to 128 MiB or 100 times its size, whichever is more, so
+ * gzipped file may grow to 128 MiB or 200 times its size, whichever is more, so
  * that a few megabytes cannot fill a machine's memory. */
 typedef struct lab_reader lab_reader;
 
@@ -25,9 +25,6 @@ eden_status lab_read(lab_reader *reader, void *buffer, size_t room, size_t *got,
 
 /* More content than this cannot come, known before any is read. */
 uint64_t lab_reader_most(const lab_reader *reader);
-
-/* EDEN_OK if `bytes` of content are within what may be read. */
-eden_status lab_reader_allow(const lab_reader *reader, uint64_t bytes, eden_error *error);
 const char *lab_reader_path(const lab_reader *reader);
 
 #endif
