@@ -57,7 +57,7 @@ static eden_status check_text(const labels *l, number_kind number, const char *t
     if (!*text)
         what = "is empty; remove the row";
     else if (l->kind && !is_class)
-        what = "is not a finite number, as a value to predict must be";
+        what = "is not a finite number, as a value must be; correct it, or remove the row";
     else if (!is_class && number == NUMBER_SPECIAL)
         what = "is not a finite number; remove the row, or say that the label is a class";
     else if (!is_class && number == NUMBER_TOO_LARGE)
