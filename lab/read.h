@@ -23,7 +23,7 @@ void lab_reader_close(lab_reader *reader);
 eden_status lab_read(lab_reader *reader, void *buffer, size_t room, size_t *got,
                      eden_error *error);
 
-/* More content than this cannot come, known before any is read. */
+/* More content than this cannot come, or is refused, known before any is read. */
 uint64_t lab_reader_most(const lab_reader *reader);
 const char *lab_reader_path(const lab_reader *reader);
 

@@ -138,6 +138,7 @@ def d03_text():
     yield "text behind quotes", rows('"1"2,0', *GOOD), "line 2, field 1: text behind the closing quote"
     yield "a blank behind quotes", rows('"1" ,0', *GOOD), "text behind the closing quote"
     yield "a newline in quotes", rows('1,"b\nc"', "2,c", '3,"b\r\nc"', "4,c", '5,"b\rc"'), None
+    yield "a row behind newlines in quotes", rows('1,"\n\r\n"', "2"), "line 5: 1 field, but"
     yield "a comma in quotes", rows('1,"b,c"', "2,c", "3,c", "4,c", "5,c"), None
     yield "CRLF", rows(*GOOD, end="\r\n"), None
     yield "CRLF and LF", b"a,y\r\n1,0\n2,1\r\n3,0\n4,1\n5,1\r\n", None
@@ -155,7 +156,7 @@ def d03_text():
         words = "zero byte" if code == "utf-16-le" else "UTF-16; save it as UTF-8"
         yield code, marked + rows(*GOOD).decode().encode(code), words
     yield "bytes that are no UTF-8", b"\xff,y\n1,\xfe\n2,\xc3\n3,\xfe\n4,\xc3\n5,\xc3\n", None
-    yield "a spreadsheet", b"PK\3\4\x14\0\6\0", "save it as CSV"
+    yield "a spreadsheet", b"PK\3\4\x14\0\6\0", "is a ZIP archive, as spreadsheets are; save it"
     yield "TSV", rows(*GOOD).replace(b",", b"\t"), "separate the fields with commas, not tabs"
     yield "semicolons", rows(*GOOD).replace(b",", b";"), "commas, not semicolons"
     yield "semicolons and decimal commas", b"a;y\n1,5;0\n2,5;1\n", "commas, not semicolons"
