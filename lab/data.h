@@ -31,7 +31,8 @@ eden_status lab_data_idx(lab_data *data, const char *directory, eden_error *erro
 /* A CSV file with a header line, gzipped or not. The column `label` is what to
  * predict: a class if every value is a whole number below 1,000 or some value is
  * not a number at all, else a regression target; `kind` "class" or "value"
- * overrules that, NULL decides. A fifth, drawn by `seed`, is the test set.
+ * overrules that, NULL decides. Numbers of 2^53 and more written out in digits are
+ * values only where `kind` says so, since neighbours are one double. A fifth, drawn by `seed`, is the test set.
  * Columns are standardized by the training set's mean and deviation. */
 eden_status lab_data_csv(lab_data *data, const char *path, const char *label,
                          const char *kind, uint64_t seed, eden_error *error);

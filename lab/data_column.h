@@ -15,6 +15,7 @@ typedef struct {
     uint32_t *word;                 /* of each row; index into `at`               */
     uint64_t number_room, word_room;
     uint64_t text_line;             /* the first line without a number, or 0      */
+    uint64_t large_line;            /* the first with a number from 2^53 on, or 0  */
     uint32_t words;                 /* different texts; LABELS_MAX_CLASSES + 1: more */
     char *text;
     uint64_t used, text_room;

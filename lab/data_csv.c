@@ -31,7 +31,7 @@ static eden_status refuse_field(const csv *c, uint64_t field, number_kind kind, 
     const char *text = table_field(t, field), *what = "is not a number; remove the column or the row";
     if (!*text) what = "is empty; fill it in, or remove the column or the row";
     if (kind == NUMBER_SPECIAL) what = "is not a finite number; remove the column or the row";
-    if (kind == NUMBER_TOO_LARGE) what = "is too large for a number";
+    if (kind == NUMBER_TOO_LARGE) what = "is too large for a number; correct it, or remove the column or the row";
     return data_fail(error, EDEN_E_FORMAT, "'%.200s', line %llu, column '%.60s': '%.40s' %s",
                      t->path, (unsigned long long)t->record_line, header_name(&c->header, field),
                      text, what);
@@ -43,7 +43,8 @@ static eden_status add_row(csv *c, eden_error *error)
     const uint64_t rows = c->labels.rows, label = c->header.label;
     if (t->fields != c->header.columns)
         return data_fail(error, EDEN_E_FORMAT,
-                         "'%.200s', line %llu: %llu field%s, but the header has %llu columns",
+                         "'%.200s', line %llu: %llu field%s, but the header has %llu columns; "
+                         "correct it, and quote fields with commas in them",
                          t->path, (unsigned long long)t->record_line,
                          (unsigned long long)t->fields, t->fields == 1 ? "" : "s",
                          (unsigned long long)c->header.columns);
@@ -84,7 +85,8 @@ static eden_status scale_targets(csv *c, lab_data *data, eden_error *error)
                             data->train.target, data->test.target);
     if (refused < 1)
         return data_fail(error, EDEN_E_FORMAT,
-                         "'%.200s', column '%.60s': values too large or too far apart to be scaled",
+                         "'%.200s', column '%.60s': values too large or too far apart to be scaled; "
+                         "correct them, or divide the column",
                          c->table.path, c->labels.name);
     if (!(scale.deviation > 0))
         return data_fail(error, EDEN_E_FORMAT,
@@ -122,7 +124,8 @@ static eden_status fill(csv *c, lab_data *data, uint64_t seed, eden_error *error
                                                  data->train.x, data->test.x);
     if (refused < c->features)
         return data_fail(error, EDEN_E_FORMAT,
-                         "'%.200s', column '%.60s': values too large or too far apart to be scaled",
+                         "'%.200s', column '%.60s': values too large or too far apart to be scaled; "
+                         "correct them, or divide the column",
                          c->table.path,
                          header_name(&c->header, refused + (refused >= c->header.label)));
     if (!c->class_of) return scale_targets(c, data, error);

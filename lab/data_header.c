@@ -111,7 +111,8 @@ static const char *nearest(const header *h, const char *label)
         const size_t n = strlen(name);
         if (n > MAX_WORD || n > length + least || length > n + least) continue;
         const size_t far = distance(label, name);
-        if (far > least || (best && far == least)) continue;
+        const int nothing_in_common = far >= (n > length ? n : length);
+        if (far > least || nothing_in_common || (best && far == least)) continue;
         least = far;
         best = name;
     }

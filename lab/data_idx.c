@@ -73,17 +73,19 @@ static uint32_t big_endian(const unsigned char *at)
 static eden_status check_magic(const idx *file, const unsigned char *magic, int dims,
                                eden_error *error)
 {
-    const char *mend = "this is no IDX file";
+    const char *mend = "this is no IDX file; get the right one";
     if (!magic[0] && !magic[1] && magic[2] == UNSIGNED_BYTE) {
         if (magic[3] == dims) return EDEN_OK;
+        mend = dims == IMAGES ? "images have 3 sizes: store one grey value for each pixel"
+                              : "labels have 1 size: store one number for each image";
         if (magic[3] == LABELS) mend = "these are labels where images belong: are the files swapped?";
         if (magic[3] == IMAGES) mend = "these are images where labels belong: are the files swapped?";
-    } else if (!magic[0] && !magic[1] && magic[2] >= 9 && magic[2] <= 14) {
-        mend = "only unsigned bytes (08) are read";
+    } else if (!magic[0] && !magic[1] && magic[2] >= 9 && magic[2] <= 14 && magic[2] != 10) {
+        mend = "only unsigned bytes (08) are read; convert the values";
     } else if (!magic[2] && !magic[3] && magic[1] == UNSIGNED_BYTE) {
-        mend = "these are in the wrong order, low byte first";
+        mend = "these are in the wrong order, low byte first; write the high byte first";
     } else if (magic[0] == 0x1f && magic[1] == 0x8b) {
-        mend = "it is gzipped twice";
+        mend = "it is gzipped twice; unpack it once";
     }
     return data_fail(error, EDEN_E_FORMAT,
                      "'%.200s' begins with the bytes %02x %02x %02x %02x instead of 00 00 08 %02x: %s",
@@ -96,12 +98,13 @@ static eden_status check_sizes(idx *file, int dims, eden_error *error)
     file->bytes = 1;
     for (int i = 0; i < dims; i++) {
         if (file->size[i] == 0)
-            return data_fail(error, EDEN_E_FORMAT, "'%.200s' says that it has %s", file->path,
+            return data_fail(error, EDEN_E_FORMAT, "'%.200s' says that it has %s; get it again", file->path,
                              i == 0 ? "0 examples" : "images without pixels");
         if (__builtin_mul_overflow(file->bytes, (uint64_t)file->size[i], &file->bytes) ||
             file->bytes > MAX_BYTES)
             return data_fail(error, EDEN_E_FORMAT,
-                             "'%.200s' says that it has %u x %u x %u bytes, above the limit of 2^32",
+                             "'%.200s' says that it has %u x %u x %u bytes, above the limit of 2^32; get "
+                             "it again, or take a part of it",
                              file->path, file->size[0], dims == IMAGES ? file->size[1] : 1,
                              dims == IMAGES ? file->size[2] : 1);
     }
@@ -109,7 +112,7 @@ static eden_status check_sizes(idx *file, int dims, eden_error *error)
     if (most < header + file->bytes)
         return data_fail(error, EDEN_E_FORMAT,
                          "'%.200s' is cut short: its header promises %llu bytes, and it cannot hold "
-                         "more than %llu",
+                         "more than %llu; get it again, or unpack it",
                          file->path, (unsigned long long)(header + file->bytes),
                          (unsigned long long)most);
     return EDEN_OK;
@@ -128,7 +131,8 @@ static eden_status open_idx(idx *file, const char *directory, const char *stem, 
     if (status) return status;
     if (got < size)
         return data_fail(error, EDEN_E_FORMAT,
-                         "'%.200s' is cut short: it has %zu bytes, and its header alone takes %zu",
+                         "'%.200s' is cut short: it has %zu bytes, and its header alone takes %zu; "
+                         "get it again",
                          file->path, got, size);
     for (int i = 0; i < dims; i++) file->size[i] = big_endian(header + 4 + 4 * i);
     return check_sizes(file, dims, error);
@@ -142,7 +146,7 @@ static eden_status read_promised(idx *file, unsigned char *block, size_t size, u
     const eden_status status = lab_read(file->reader, block, size, &got, error);
     if (status || got == size) return status;
     return data_fail(error, EDEN_E_FORMAT,
-                     "'%.200s' is cut short: its header promises %llu bytes, and %llu are there",
+                     "'%.200s' is cut short: its header promises %llu bytes, and %llu are there; get it again",
                      file->path, (unsigned long long)file->bytes,
                      (unsigned long long)(before + got));
 }
@@ -154,7 +158,7 @@ static eden_status expect_end(idx *file, eden_error *error)
     const eden_status status = lab_read(file->reader, &extra, 1, &got, error);
     if (status || got == 0) return status;
     return data_fail(error, EDEN_E_FORMAT,
-                     "'%.200s' goes on behind the %llu bytes that its header promises", file->path,
+                     "'%.200s' goes on behind the %llu bytes that its header promises; get it again", file->path,
                      (unsigned long long)file->bytes);
 }
 
@@ -188,7 +192,7 @@ static eden_status read_labels(idx *file, int32_t *label, int32_t largest, eden_
             if (block[i] <= largest) continue;
             return data_fail(error, EDEN_E_FORMAT,
                              "'%.200s': label %d of example %llu (from 0) is above %d, the largest "
-                             "to train on",
+                             "to train on; correct it, or get the file again",
                              file->path, block[i], (unsigned long long)(at + i), largest);
         }
         at += n;
@@ -211,7 +215,8 @@ static eden_status check_largest(const idx files[4], const lab_data *data, uint6
     const int32_t tested = data->test.label[largest_at(&data->test)];
     if (data->train.label[last] <= 9 || data->train.label[last] <= tested) return EDEN_OK;
     return data_fail(error, EDEN_E_FORMAT,
-                     "'%.200s': label %d of example %llu (from 0) is above %d, the largest in '%.200s'",
+                     "'%.160s': label %d of example %llu (from 0) is above %d, the largest in '%.160s'; "
+                     "correct it, or get the file again",
                      files[1].path, data->train.label[last], (unsigned long long)last, tested,
                      files[3].path);
 }
@@ -220,7 +225,8 @@ static eden_status check_counts(const idx *images, const idx *labels, eden_error
 {
     if (images->size[0] == labels->size[0]) return EDEN_OK;
     return data_fail(error, EDEN_E_FORMAT,
-                     "'%.200s' has %u images, and '%.200s' has %u labels: they do not belong together",
+                     "'%.160s' has %u images, and '%.160s' has %u labels: they do not belong together; "
+                     "get both again",
                      images->path, images->size[0], labels->path, labels->size[0]);
 }
 
@@ -233,7 +239,8 @@ static eden_status read_all(lab_data *data, idx files[4], const char *directory,
     if (status) return status;
     if (first->size[1] != other->size[1] || first->size[2] != other->size[2])
         return data_fail(error, EDEN_E_FORMAT,
-                         "'%.150s': the training images are %u x %u, and the test images %u x %u",
+                         "'%.150s': the training images are %u x %u, and the test images %u x %u; get "
+                         "all from one set",
                          directory, first->size[1], first->size[2], other->size[1], other->size[2]);
     data->channels = 1;
     data->height = first->size[1];

@@ -57,7 +57,7 @@ static eden_status check_text(const labels *l, number_kind number, const char *t
     if (!*text)
         what = "is empty; remove the row";
     else if (l->kind && !is_class)
-        what = "is not a finite number, as a value to predict must be";
+        what = "is not a finite number, as a value must be; correct it, or remove the row";
     else if (!is_class && number == NUMBER_SPECIAL)
         what = "is not a finite number; remove the row, or say that the label is a class";
     else if (!is_class && number == NUMBER_TOO_LARGE)
@@ -80,6 +80,8 @@ eden_status labels_add(labels *l, const char *text, size_t length, uint64_t line
         !data_grow(&l->word, &l->word_room, l->rows + 1, sizeof *l->word))
         return data_no_memory(error, l->path);
     if (kind != NUMBER_OK && !l->text_line) l->text_line = line;
+    if (kind == NUMBER_OK && fabs(number) >= 0x1p53 && !strpbrk(text, "eE") && !l->large_line)
+        l->large_line = line;
     l->number[l->rows] = number;
     l->word[l->rows++] = word;
     return EDEN_OK;
@@ -101,11 +103,22 @@ static eden_status refuse_many(const labels *l, eden_error *error)
     if (l->text_line && !l->kind)
         return data_fail(error, EDEN_E_FORMAT,
                          "'%.200s', column '%.60s': more than %d different values are too many "
-                         "classes, and the one on line %llu is not a number",
+                         "classes, and the one on line %llu is not a number; correct it, or predict another column",
                          l->path, l->name, LABELS_MAX_CLASSES, (unsigned long long)l->text_line);
     return data_fail(error, EDEN_E_FORMAT,
-                     "'%.200s', column '%.60s': more than %d different values are too many classes",
+                     "'%.200s', column '%.60s': more than %d different values are too many classes; "
+                     "predict another column, or say that it is a value",
                      l->path, l->name, LABELS_MAX_CLASSES);
+}
+
+/* Two such numbers in text may be one in memory: names, perhaps, but no classes. */
+static eden_status refuse_large(const labels *l, eden_error *error)
+{
+    return data_fail(error, EDEN_E_FORMAT,
+                     "'%.200s', line %llu, column '%.60s': a number of 2^53 or more, which is not "
+                     "told from its neighbours; put a letter in front, or say that the label is a "
+                     "value",
+                     l->path, (unsigned long long)l->large_line, l->name);
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -162,6 +175,7 @@ static eden_status decide(const labels *l, int32_t *class_of, uint32_t *classes,
     const int value = l->kind ? !strcmp(l->kind, "value") : !l->text_line && !all_small_whole(l);
     int differ = 0;
     *classes = 0;
+    if (l->large_line && !l->text_line && !(l->kind && value)) return refuse_large(l, error);
     if (!value) {
         const eden_status status = l->text_line ? text_classes(l, class_of, classes, error)
                                                 : number_classes(l, class_of, classes, error);
@@ -171,7 +185,7 @@ static eden_status decide(const labels *l, int32_t *class_of, uint32_t *classes,
     if (differ || *classes > 1) return EDEN_OK;
     return data_fail(error, EDEN_E_FORMAT,
                      "'%.200s', column '%.60s': every row has the same label, so there is nothing "
-                     "to predict",
+                     "to predict; predict another column",
                      l->path, l->name);
 }
 

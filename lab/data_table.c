@@ -25,6 +25,11 @@ eden_status table_open(table *t, const char *path, eden_error *error)
     if (t->end >= 2 && ((first[0] == 0xff && first[1] == 0xfe) || (first[0] == 0xfe && first[1] == 0xff)))
         return data_fail(error, EDEN_E_FORMAT, "'%.200s' is text in UTF-16; save it as UTF-8",
                          path);
+    if (t->end >= 4 && !memcmp(first, "PK\3\4", 4))
+        return data_fail(error, EDEN_E_FORMAT,
+                         "'%.200s' is a ZIP archive, as spreadsheets are; save it as CSV", path);
+    if (t->end >= 2 && !memcmp(first, "\x1f\x8b", 2))
+        return data_fail(error, EDEN_E_FORMAT, "'%.200s' is gzipped twice; unpack it once", path);
     if (t->end >= 3 && !memcmp(first, "\xef\xbb\xbf", 3)) t->at = 3;
     return EDEN_OK;
 }
@@ -95,11 +100,11 @@ static eden_status quoted_field(table *t, eden_error *error)
         int c = peek(t, &status, error);
         if (c == AT_END)
             return data_fail(error, EDEN_E_FORMAT,
-                             "'%.200s', line %llu: the quote that opens field %llu is never closed",
+                             "'%.200s', line %llu: the quote that opens field %llu is never closed; close it",
                              t->path, (unsigned long long)opened,
                              (unsigned long long)t->fields + 1);
         if (c == FAILED) return status;
-        if (c == 0) return refuse(t, "a zero byte, so this is no text", error);
+        if (c == 0) return refuse(t, "a zero byte, so this is no text; save it as CSV in UTF-8", error);
         if (c == '\n') t->line++;
         if (c == '"') {
             t->at++;
@@ -129,8 +134,12 @@ static eden_status plain_field(table *t, eden_error *error)
         if (status) return status;
     }
     if (status) return status;
-    if (c == 0) return refuse(t, "a zero byte, so this is no text in UTF-8", error);
-    if (c == '"') return refuse(t, "a quote inside a field that does not begin with one", error);
+    if (c == 0) return refuse(t, "a zero byte, so this is no text; save it as CSV in UTF-8", error);
+    if (c == '"')
+        return refuse(t,
+                      "a quote inside a field that does not begin with one; quote the whole field "
+                      "and double the quotes in it",
+                      error);
     while (t->used > from && (t->text[t->used - 1] == ' ' || t->text[t->used - 1] == '\t')) t->used--;
     uint64_t blanks = 0;
     while (from + blanks < t->used && (t->text[from + blanks] == ' ' || t->text[from + blanks] == '\t'))
@@ -154,10 +163,14 @@ static eden_status field_end(table *t, int *more, eden_error *error)
         c = peek(t, &status, error);
         if (c == FAILED) return status;
         if (c != '\n' && c != AT_END)
-            return refuse(t, "a carriage return without a line feed behind it", error);
+            return refuse(t,
+                          "a carriage return without a line feed behind it; end each line with a "
+                          "line feed",
+                          error);
         if (c == '\n') t->at++;
     } else if (c != ',' && c != '\n') {
-        return refuse(t, "text behind the closing quote", error);
+        return refuse(t, "text behind the closing quote; double the quotes inside a quoted field",
+                      error);
     }
     if (c == '\n') t->line++;
     return EDEN_OK;
@@ -167,7 +180,8 @@ static eden_status read_field(table *t, int *more, eden_error *error)
 {
     eden_status status = EDEN_OK;
     if (t->fields == TABLE_MAX_COLUMNS)
-        return data_fail(error, EDEN_E_FORMAT, "'%.200s', line %llu: more than %u fields", t->path,
+        return data_fail(error, EDEN_E_FORMAT,
+                         "'%.200s', line %llu: more than %u fields; take fewer columns", t->path,
                          (unsigned long long)t->line, TABLE_MAX_COLUMNS);
     if (peek(t, &status, error) == '"') {
         t->at++;

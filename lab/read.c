@@ -15,6 +15,10 @@
 #define BLOCK          65536
 #define PIECE          ((size_t)1 << 30) /* zlib counts in unsigned ints */
 #define DEFLATE_RATIO  1032              /* deflate makes no byte of more than that */
+/* A few bytes can unpack to gigabytes: above BOMB_FREE bytes of content, more than
+ * BOMB_RATIO times what is stored is refused. Tables and images pack 3 to 50 times. */
+#define BOMB_FREE      ((uint64_t)128 << 20)
+#define BOMB_RATIO     200
 #define GZIP_OR_NOTHING (15 + 16)
 
 struct lab_reader {
@@ -130,12 +134,19 @@ void lab_reader_close(lab_reader *reader)
     free(reader);
 }
 
+static uint64_t times(uint64_t size, uint64_t ratio)
+{
+    uint64_t product;
+    return __builtin_mul_overflow(size, ratio, &product) ? UINT64_MAX : product;
+}
+
 uint64_t lab_reader_most(const lab_reader *reader)
 {
-    uint64_t most = reader->size;
-    if (reader->gzipped && __builtin_mul_overflow(most, (uint64_t)DEFLATE_RATIO, &most))
-        most = UINT64_MAX;
-    return most;
+    if (!reader->gzipped) return reader->size;
+    const uint64_t possible = times(reader->size, DEFLATE_RATIO);
+    const uint64_t allowed = times(reader->size, BOMB_RATIO);
+    const uint64_t most = allowed > BOMB_FREE ? allowed : BOMB_FREE;
+    return possible < most ? possible : most;
 }
 
 const char *lab_reader_path(const lab_reader *reader) { return reader->path; }
@@ -198,7 +209,14 @@ eden_status lab_read(lab_reader *reader, void *buffer, size_t room, size_t *got,
     }
     reader->given += *got;
     if (reader->given > reader->limit)
-        return data_fail(error, EDEN_E_FORMAT, "'%.200s' holds more than %llu bytes, the most that is read",
+        return data_fail(error, EDEN_E_FORMAT,
+                         "'%.200s' holds more than %llu bytes, the most that is read; take a part of it",
                          reader->path, (unsigned long long)reader->limit);
+    /* Of a file that grows, only what was there at first may be judged by its size. */
+    if (reader->gzipped && reader->given > lab_reader_most(reader))
+        return data_fail(error, EDEN_E_FORMAT,
+                         "'%.200s' holds more than %d times its %llu bytes, as no data does; if it is "
+                         "to be trusted, unpack it first",
+                         reader->path, BOMB_RATIO, (unsigned long long)reader->size);
     return EDEN_OK;
 }

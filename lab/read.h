@@ -5,7 +5,9 @@
 #include <eden/eden.h>
 
 /* Reads front to back in bounded memory. gzip's checksums are checked, members
- * may follow one another, and anything else behind the last one is refused. */
+ * may follow one another, and anything else behind the last one is refused. A
+ * gzipped file may grow to 128 MiB or 200 times its size, whichever is more, so
+ * that a few megabytes cannot fill a machine's memory. */
 typedef struct lab_reader lab_reader;
 
 /* A regular file. More than `limit` bytes of content will be an error. */
@@ -21,7 +23,7 @@ void lab_reader_close(lab_reader *reader);
 eden_status lab_read(lab_reader *reader, void *buffer, size_t room, size_t *got,
                      eden_error *error);
 
-/* More content than this cannot come, known before any is read. */
+/* More content than this cannot come, or is refused, known before any is read. */
 uint64_t lab_reader_most(const lab_reader *reader);
 const char *lab_reader_path(const lab_reader *reader);
 
