@@ -93,6 +93,19 @@ static void test_left_out(void **state)
     }
 }
 
+/* The optimizer alone is loaded from a file that lacks weights all the same. */
+static void test_weights_unwanted(void **state)
+{
+    model saved, m;
+    (void)state;
+    start(&saved, &m);
+    const model before = m;
+    OK(eden_load(m.o, changed(file("a"), (change){ .drop = "layer.0/w" }), EDEN_OPTIM, error));
+    assert_memory_equal(m.w, before.w, sizeof m.w);
+    same_state(&m, &saved, "layer.0/w");
+    finish(&saved, &m);
+}
+
 static void test_extra(void **state)
 {
     model saved, m;
@@ -284,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_everything_fits), IN_FOLDER(test_left_out),    IN_FOLDER(test_extra),
+        IN_FOLDER(test_weights_unwanted),
         IN_FOLDER(test_still_refused),   IN_FOLDER(test_converted),   IN_FOLDER(test_unconverted),
         IN_FOLDER(test_masters),
     };
