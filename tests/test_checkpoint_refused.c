@@ -314,6 +314,7 @@ static void test_arguments(void **state)
     REFUSED(eden_save(m.o, file("b"), 4, error), EDEN_E_ARGUMENT, "parts = 4");
     REFUSED(eden_load(m.o, file("a"), 9, error), EDEN_E_ARGUMENT, "are for eden_load_as()");
     REFUSED(eden_load(m.o, file("a"), 17, error), EDEN_E_ARGUMENT, "parts = 17");
+    REFUSED(eden_load(m.o, file("a"), EDEN_PARTIAL | 16, error), EDEN_E_ARGUMENT, "parts = ");
     REFUSED(eden_save(m.o, file("no/folder"), 0, error), EDEN_E_IO, "no/folder");
     assert_int_equal(eden_load(m.o, file("b"), 0, NULL), EDEN_E_IO);
     refused(&m, file("b"), EDEN_E_IO, "/b");

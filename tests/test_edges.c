@@ -65,7 +65,7 @@ static void test_empty(void **state)
     }
 }
 
-/* A tensor whose workspace has more bytes than numbers have bits: no memory, and no harm. */
+/* More than any memory is refused by it, and does no harm. */
 static void test_huge(void **state)
 {
     float w[4] = { 1, 2, 3, 4 };

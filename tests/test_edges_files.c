@@ -89,6 +89,9 @@ static void test_explained(void **state)
     const char *path = changed(file("a"), (change){ .key = "eden.version" });
     REFUSED(eden_load(m.o, changed(path, (change){ .key = "eden.format", .value = "9" }), 0, error), EDEN_E_MISMATCH,
             "a checkpoint of format '9', by Eden of unknown version");
+    path = changed(file("a"), (change){ .key = "eden.rule.more", .value = "adamw" });
+    path = changed(path, (change){ .key = "eden.schedule.what.more", .value = "constant(1)" });
+    REFUSED(eden_load(m.o, path, 0, error), EDEN_E_MISMATCH, "the file's group 'more' is not here");
     /* A setting's schedule of a rule that the group has there and not here. */
     const change schedule = { .key = "eden.schedule.centered.default", .value = "constant(1)" };
     path = changed(file("a"), schedule);

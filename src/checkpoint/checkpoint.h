@@ -129,8 +129,10 @@ eden_status eden_read_weights(eden_loading *l, size_t i, eden_error *error);
 /* load_state.c: refuse state that no steps can have made. */
 eden_status eden_check_state(eden_loading *l, eden_error *error);
 
-/* load_tensors.c: compare entries with what `next` expects; read them. */
-eden_status eden_compare_entries(eden_loading *l, int with_state, eden_error *error);
+/* load_tensors.c: refuse entries that eden_file_at() refuses, so that it cannot fail later;
+ * compare entries with what `next` expects; read them. */
+eden_status eden_check_entries(const eden_loading *l, eden_error *error);
+void eden_compare_entries(eden_loading *l, int with_state);
 eden_status eden_read_entries(eden_loading *l, eden_error *error);
 
 #endif

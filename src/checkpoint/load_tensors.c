@@ -156,13 +156,18 @@ static void look_at_entry(eden_loading *l, const char *name, int with_state)
     }
 }
 
-eden_status eden_compare_entries(eden_loading *l, int with_state, eden_error *error)
+eden_status eden_check_entries(const eden_loading *l, eden_error *error)
 {
     eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
-    for (size_t i = 0; i < eden_file_count(l->file); i++) { /* so none below can fail */
-        const eden_status status = eden_file_at(l->file, i, &t, error);
-        if (status) return status;
-    }
+    eden_status status = EDEN_OK;
+    for (size_t i = 0; i < eden_file_count(l->file) && !status; i++)
+        status = eden_file_at(l->file, i, &t, error);
+    return status;
+}
+
+void eden_compare_entries(eden_loading *l, int with_state)
+{
+    eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
     for (size_t i = 0; i < l->next.tensor_count; i++) {
         const eden_mark mark = eden_mark_of(l);
         const char *name = l->next.tensors[i].name;
@@ -175,7 +180,6 @@ eden_status eden_compare_entries(eden_loading *l, int with_state, eden_error *er
         eden_file_at(l->file, i, &t, NULL);
         look_at_entry(l, t.name, with_state);
     }
-    return EDEN_OK;
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
