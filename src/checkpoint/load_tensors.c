@@ -159,10 +159,11 @@ static void look_at_entry(eden_loading *l, const char *name, int with_state)
 eden_status eden_check_entries(const eden_loading *l, eden_error *error)
 {
     eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
-    eden_status status = EDEN_OK;
-    for (size_t i = 0; i < eden_file_count(l->file) && !status; i++)
-        status = eden_file_at(l->file, i, &t, error);
-    return status;
+    for (size_t i = 0; i < eden_file_count(l->file); i++) {
+        const eden_status status = eden_file_at(l->file, i, &t, error);
+        if (status) return status;
+    }
+    return EDEN_OK;
 }
 
 void eden_compare_entries(eden_loading *l, int with_state)
