@@ -67,6 +67,7 @@ static const case_of_key keys[] = {
     { "eden.steps", "99999999999999999999", EDEN_E_FORMAT, "99999999999999999999" },
     { "eden.skipped", "x", EDEN_E_FORMAT, "eden.skipped" },
     { "eden.grad_norm", "-1", EDEN_E_FORMAT, "eden.grad_norm" },
+    { "eden.grad_norm", NULL, EDEN_E_FORMAT, "eden.grad_norm is missing" },
     { "eden.grad_norm", "inf", EDEN_E_FORMAT, "eden.grad_norm" },
     { "eden.steps.layer.0/w", "2x", EDEN_E_FORMAT, "eden.steps.layer.0/w = '2x'" },
     { "eden.steps.mean", NULL, EDEN_E_MISMATCH, "tensor 'mean' is not in the file" },
@@ -148,6 +149,9 @@ static const struct {
     { { .entry = "layer.0/w@top" }, "state 'top' of 'layer.0/w' is in the file and not used here" },
     { { .entry = "mean@m" }, "state 'm' of 'mean' is in the file and not used here" },
     { { .entry = "mean@what" }, "state 'what' of 'mean' is in the file and not used here" },
+    { { .entry = "layer.0/w@v@scale" }, "state 'v@scale' of 'layer.0/w' is in the file and not used here" },
+    { { .entry = "@scale" }, "the file's entry '@scale' belongs to no tensor" },
+    { { .entry = "layer.0/w@scale" }, "the file's entry 'layer.0/w@scale' belongs to no tensor" },
     { { .entry = "nobody@m" }, "the file's entry 'nobody@m' belongs to no tensor" },
     { { .entry = "extra" }, "the file's entry 'extra' belongs to no tensor" },
     { { .entry = "extra", .key = "eden.steps.extra", .value = "0" }, "the file's tensor 'extra' is not here" },
@@ -310,6 +314,7 @@ static void test_arguments(void **state)
     REFUSED(eden_save(m.o, file("b"), 4, error), EDEN_E_ARGUMENT, "parts = 4");
     REFUSED(eden_load(m.o, file("a"), 9, error), EDEN_E_ARGUMENT, "are for eden_load_as()");
     REFUSED(eden_load(m.o, file("a"), 17, error), EDEN_E_ARGUMENT, "parts = 17");
+    REFUSED(eden_load(m.o, file("a"), EDEN_PARTIAL | 16, error), EDEN_E_ARGUMENT, "parts = ");
     REFUSED(eden_save(m.o, file("no/folder"), 0, error), EDEN_E_IO, "no/folder");
     assert_int_equal(eden_load(m.o, file("b"), 0, NULL), EDEN_E_IO);
     refused(&m, file("b"), EDEN_E_IO, "/b");
@@ -337,6 +342,13 @@ static void test_last_count(void **state)
     OK(eden_step(m.o, error));
     OK(eden_tensor_steps(m.o, "layer.0/w", &steps, error));
     assert_true(steps == UINT64_MAX);
+    c = (change){ .key = "eden.skipped", .value = "18446744073709551615" };
+    OK(eden_load(m.o, changed(file("a"), c), 0, error));
+    OK(eden_step(m.o, error)); /* this config skips none */
+    assert_true(eden_skipped(m.o) == UINT64_MAX);
+    c = (change){ .key = "eden.steps.layer.0/w", .value = "18446744073709551614" };
+    OK(eden_load(m.o, changed(file("a"), c), 0, error));
+    OK(eden_step(m.o, error));
     OK(eden_save(m.o, file("b"), 0, error));
     OK(eden_load(saved.o, file("b"), 0, error));
     REFUSED(eden_step(saved.o, error), EDEN_E_OVERFLOW, "layer.0/w");

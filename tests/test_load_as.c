@@ -93,6 +93,38 @@ static void test_left_out(void **state)
     }
 }
 
+/* The optimizer alone is loaded from a file that lacks weights all the same. */
+static void test_weights_unwanted(void **state)
+{
+    model saved, m;
+    (void)state;
+    start(&saved, &m);
+    const model before = m;
+    OK(eden_load(m.o, changed(file("a"), (change){ .drop = "layer.0/w" }), EDEN_OPTIM, error));
+    assert_memory_equal(m.w, before.w, sizeof m.w);
+    same_state(&m, &saved, "layer.0/w");
+    finish(&saved, &m);
+}
+
+/* A tensor that is left out keeps the state that the file's settings ask for, and no other. */
+static void test_state_unwanted(void **state)
+{
+    model saved, m;
+    float before[W], after[W];
+    uint64_t n;
+    (void)state;
+    start(&saved, &m);
+    OK(eden_set_text(m.o, NULL, "amsgrad=raw", error));
+    OK(train_once(&m, error));
+    OK(eden_get_state(m.o, "layer.0/w", "v", before, W, &n, error));
+    load_as(&m, changed(file("a"), (change){ .drop = "layer.0/w" }), EDEN_PARTIAL, 4, 1, 0, 0);
+    OK(eden_get_state(m.o, "layer.0/w", "v", after, W, &n, error));
+    assert_true(n == W && memcmp(before, after, sizeof before) == 0);
+    OK(eden_get_state(m.o, "layer.0/w", "top", after, W, &n, error));
+    assert_int_equal(n, 0);
+    finish(&saved, &m);
+}
+
 static void test_extra(void **state)
 {
     model saved, m;
@@ -284,6 +316,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_everything_fits), IN_FOLDER(test_left_out),    IN_FOLDER(test_extra),
+        IN_FOLDER(test_weights_unwanted), IN_FOLDER(test_state_unwanted),
         IN_FOLDER(test_still_refused),   IN_FOLDER(test_converted),   IN_FOLDER(test_unconverted),
         IN_FOLDER(test_masters),
     };

@@ -250,6 +250,10 @@ static void test_files(void **state)
         REFUSED(eden_load(o, path, 0, error), cases[i].want, cases[i].part);
         assert_true(eden_loss_scale(o) == 64 && eden_steps(o) == 2);
     }
+    /* As many good steps as the window here has are right with the file's own. */
+    const char *wider = changed(file("a"), (change){ .key = "eden.loss_scale_window", .value = "4" });
+    REFUSED(eden_load(o, changed(wider, (change){ .key = "eden.loss_scale_good", .value = "3" }), 0, error),
+            EDEN_E_MISMATCH, "loss_scale_window is 4 in the file and 3 here");
     c = config_of(0, 0, EDEN_SKIP);
     eden_optimizer *plain = one("sgd", &c, "", v, g, 8);
     REFUSED(eden_load(plain, file("a"), 0, error), EDEN_E_MISMATCH,

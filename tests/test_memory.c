@@ -154,6 +154,18 @@ static world *stepped(void)
     return m;
 }
 
+/* The next tensor makes the index of names grow. */
+static world *crowded(void)
+{
+    world *m = fresh();
+    char name[] = "0";
+    for (int i = 0; i < 6; i++, name[0]++) {
+        const eden_tensor t = eden_vector(m->out + i, NULL, 1);
+        MUST(eden_add_tensor(m->o, name, &t, NULL, &e));
+    }
+    return m;
+}
+
 static world *changed(void)
 {
     world *m = stepped();
@@ -223,6 +235,21 @@ static world *starting(void)
     return m;
 }
 
+/* With weights of other dtypes in p. */
+static world *to_convert(void)
+{
+    static const uint64_t shape[2] = { ROWS, COLS }, half = HALF;
+    static double wide[WIDE];
+    world *m = starting();
+    for (int i = 0; i < WIDE; i++) wide[i] = i;
+    MUST(eden_writer_tensor(m->writer, "w", "F64", 2, shape, wide, &e));
+    MUST(eden_writer_tensor(m->writer, "h", "F32", 1, &half, m->w, &e));
+    MUST(eden_writer_write(m->writer, at("p"), &e));
+    eden_writer_destroy(m->writer);
+    m->writer = NULL;
+    return m;
+}
+
 static world *writing(void)
 {
     world *m = starting();
@@ -244,6 +271,7 @@ static const operation operations[] = {
     { "eden_get", fresh, act_get },
     { "eden_get_at", fresh, act_get_at },
     { "eden_add_tensor", stepped, act_add },
+    { "eden_add_tensor", crowded, act_add },
     { "eden_set_grad", stepped, act_grad },
     { "eden_zero_grad", fresh, act_zero },
     { "eden_step", fresh, act_step },
@@ -272,6 +300,7 @@ static const operation operations[] = {
     { "eden_load", to_load, act_load_weights },
     { "eden_load_as", to_load, act_load_part },
     { "eden_load_as", to_load, act_convert },
+    { "eden_load_as", to_convert, act_convert },
     { "eden_set_note", fresh, act_note },
     { "eden_set_note", fresh, act_renote },
     { "eden_get_state", stepped, act_state },

@@ -36,6 +36,8 @@ static const struct {
     const char *text, *part;
 } refusals[] = {
     { "", "the schedule is empty" },
+    { "=3", "character 1: '=' is not a function" },
+    { "step(*)", "character 6: step: n = ''" },
     { " \t ", "the schedule is empty" },
     { "cosin(5)", "character 1: there is no function 'cosin'; there are constant, " },
     { "cosin(5)", "plateau, sequence and absolute" },

@@ -40,7 +40,8 @@
 
 /* ---- meta.c ------------------------------------------------------------------- */
 
-/* Join texts in `key`; NULL if they do not fit. */
+/* Join texts in `key`; NULL if they do not fit, as those always do that hold a name of
+ * EDEN_MAX_NAME bytes and names that a rule gives. */
 const char *eden_join(char key[EDEN_KEY_ROOM], const char *a, const char *b, const char *c,
                       const char *d);
 
@@ -54,9 +55,8 @@ const char *eden_storage_text(const eden_tensor *tensor, char text[EDEN_NUMBER_R
 /* Does any tensor round by chance, so that the seed decides results? */
 int eden_takes_chances(const eden_optimizer *o);
 
-/* NAME@SLOT of array i, or of its 8-bit scales NAME@SLOT@scale; NULL if too long. */
-const char *eden_array_key(char key[EDEN_KEY_ROOM], const char *tensor, const eden_rule *rule,
-                           size_t i, int scale);
+/* NAME@SLOT of array i, or of its 8-bit scales NAME@SLOT@scale. */
+void eden_array_key(char key[EDEN_KEY_ROOM], const char *tensor, const eden_rule *rule, size_t i, int scale);
 
 const char *eden_print_count(uint64_t count, char text[EDEN_NUMBER_ROOM]);
 
@@ -129,8 +129,10 @@ eden_status eden_read_weights(eden_loading *l, size_t i, eden_error *error);
 /* load_state.c: refuse state that no steps can have made. */
 eden_status eden_check_state(eden_loading *l, eden_error *error);
 
-/* load_tensors.c: compare entries with what `next` expects; read them. */
-eden_status eden_compare_entries(eden_loading *l, int with_state, eden_error *error);
+/* load_tensors.c: refuse entries that eden_file_at() refuses, so that it cannot fail later;
+ * compare entries with what `next` expects; read them. */
+eden_status eden_check_entries(const eden_loading *l, eden_error *error);
+void eden_compare_entries(eden_loading *l, int with_state);
 eden_status eden_read_entries(eden_loading *l, eden_error *error);
 
 #endif

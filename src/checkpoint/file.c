@@ -208,7 +208,7 @@ eden_status eden_file_visit(eden_file *f, size_t i, eden_file_see see, void *con
     uint64_t sum = 0;
     unsigned char *piece = malloc(EDEN_FILE_PIECE);
     if (!piece) return eden_io_fail(error, f->path, "cannot read it", ENOMEM);
-    for (uint64_t at = entry->begin; at < entry->end && !status;) {
+    for (uint64_t at = entry->begin; at < entry->end;) {
         const size_t bytes = entry->end - at < EDEN_FILE_PIECE ? (size_t)(entry->end - at) : EDEN_FILE_PIECE;
         status = read_all(f, piece, bytes, LENGTH + h->length + at, error);
         if (status) break;

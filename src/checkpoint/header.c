@@ -153,10 +153,7 @@ static void read_pair(reader *r)
     if (!key || !eden_json_take(&r->json, ':', "':' is missing")) return;
     const char *value = eden_json_string(&r->json);
     if (!value) return;
-    if (h->visible + r->sums == r->pair_room) {
-        eden_json_fail(&r->json, "too many pairs");
-        return;
-    }
+    if (h->visible + r->sums == r->pair_room && !eden_json_fail(&r->json, "too many pairs")) return;
     const eden_pair pair = { place_of(h, key), place_of(h, value) };
     if (strncmp(key, EDEN_SUM_KEY, strlen(EDEN_SUM_KEY)) == 0)
         h->pairs[r->pair_room - ++r->sums] = pair;
@@ -263,7 +260,7 @@ static int compare(const void *a, const void *b)
     const eden_header_entry *x = a, *y = b;
     if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
     if (x->end != y->end) return x->end < y->end ? -1 : 1;
-    return x->name < y->name ? -1 : x->name > y->name;
+    return (x->name > y->name) - (x->name < y->name);
 }
 
 static eden_status check_order(eden_header *h, const char *path, uint64_t data_bytes,

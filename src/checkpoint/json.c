@@ -21,7 +21,6 @@ static void skip_space(eden_json *j)
 
 int eden_json_take(eden_json *j, char c, const char *wrong)
 {
-    if (j->wrong) return 0;
     skip_space(j);
     if (j->at >= j->length) return eden_json_fail(j, "the text ends too early");
     if (j->text[j->at] != (unsigned char)c) return eden_json_fail(j, wrong);
@@ -55,7 +54,7 @@ int eden_json_open(eden_json *j, char begin, char end, const char *wrong)
 
 size_t eden_utf8(const unsigned char *text, size_t length)
 {
-    const unsigned first = length ? text[0] : 0xff;
+    const unsigned first = text[0];
     if (first < 0x80) return 1;
     const size_t n = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
     if (n > length) return 0;
@@ -179,7 +178,6 @@ char *eden_json_string(eden_json *j)
 int eden_json_integer(eden_json *j, uint64_t *value)
 {
     uint64_t read = 0;
-    if (j->wrong) return 0;
     skip_space(j);
     const size_t start = j->at;
     for (; j->at < j->length; j->at++) {

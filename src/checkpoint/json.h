@@ -35,7 +35,7 @@ char *eden_json_string(eden_json *json);
 /* An integer from 0 to 2^64 - 1 in plain digits. */
 int eden_json_integer(eden_json *json, uint64_t *value);
 
-/* Bytes of the well-formed UTF-8 character at text[0..length), or 0. */
+/* Bytes of the well-formed UTF-8 character at text[0..length), which is not empty, or 0. */
 size_t eden_utf8(const unsigned char *text, size_t length);
 
 #endif

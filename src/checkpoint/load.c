@@ -191,8 +191,8 @@ static eden_status load_optimizer(eden_loading *l, eden_error *error)
     if (status) return status;
     /* Settings that do not go together matter only if they are for this optimizer. */
     const eden_status unfit = eden_resolve(&l->next, &cause);
-    status = eden_compare_entries(l, !unfit, error);
-    if (!status) status = report_differences(l, error);
+    eden_compare_entries(l, !unfit);
+    status = report_differences(l, error);
     if (!status && unfit) status = eden_fail(error, unfit, "%.100s: %s", l->path, cause.text);
     return status ? status : eden_refresh(&l->next, error);
 }
@@ -202,11 +202,12 @@ static eden_status load(eden_loading *l, eden_error *error)
     eden_status status = eden_file_open(&l->file, l->path, error);
     if (!status) status = identify(l, error);
     if (!status) status = begin(l, error);
+    if (!status) status = eden_check_entries(l, error);
     if (!status && l->parts & EDEN_OPTIM) {
         status = load_optimizer(l, error);
     } else if (!status) {
-        status = eden_compare_entries(l, 0, error);
-        if (!status) status = report_differences(l, error);
+        eden_compare_entries(l, 0);
+        status = report_differences(l, error);
     }
     if (!status) status = eden_read_entries(l, error);
     if (!status && l->parts & EDEN_OPTIM) status = eden_check_state(l, error);

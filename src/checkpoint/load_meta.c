@@ -12,7 +12,8 @@ static const char *value_of(const eden_loading *l, const char *a, const char *b,
                             const char *d)
 {
     char key[EDEN_KEY_ROOM];
-    return eden_join(key, a, b, c, d) ? eden_file_value(l->file, key) : NULL;
+    eden_join(key, a, b, c, d);
+    return eden_file_value(l->file, key);
 }
 
 static int is_marked(const eden_loading *l, const char *a, const char *b, const char *c,

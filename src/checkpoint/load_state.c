@@ -68,15 +68,16 @@ static eden_status check_master(const eden_loading *l, size_t i, eden_error *err
 
 eden_status eden_check_state(eden_loading *l, eden_error *error)
 {
-    eden_status status = EDEN_OK;
-    for (size_t i = 0; i < l->next.tensor_count && !status; i++) {
+    for (size_t i = 0; i < l->next.tensor_count; i++) {
         const eden_entry *entry = &l->next.tensors[i];
+        eden_status status = EDEN_OK;
         if (l->left[i]) continue;
         for (size_t k = 0; k < EDEN_ARRAYS && !status; k++)
             /* The bits that bf16 lacks are no numbers. */
             if (entry->array[k].data && !(k == EDEN_ARRAY_LOST && entry->tensor.rounding == EDEN_SPLIT))
                 status = check_array(l, entry, k, error);
         if (!status) status = check_master(l, i, error);
+        if (status) return status;
     }
-    return status;
+    return EDEN_OK;
 }

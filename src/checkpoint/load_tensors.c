@@ -6,10 +6,11 @@
 
 /* ---- comparing ------------------------------------------------------------------- */
 
+/* A product below 2^64 of at most 8 numbers has room. */
 static const char *show_shape(uint32_t ndim, const uint64_t *shape, char text[80])
 {
     size_t used = (size_t)snprintf(text, 80, "[");
-    for (uint32_t d = 0; d < ndim && used < 50; d++)
+    for (uint32_t d = 0; d < ndim; d++)
         used += (size_t)snprintf(text + used, 80 - used, "%s%llu", d ? ", " : "",
                                  (unsigned long long)shape[d]);
     snprintf(text + used, 80 - used, "]");
@@ -17,24 +18,22 @@ static const char *show_shape(uint32_t ndim, const uint64_t *shape, char text[80
 }
 
 /* Compare one entry, which has to be there if it is `wanted`. */
-static eden_status compare(eden_loading *l, const char *name, const char *what, const char *dtype,
-                           uint32_t ndim, const uint64_t *shape, int wanted, eden_error *error)
+static void compare(eden_loading *l, const char *name, const char *what, const char *dtype,
+                    uint32_t ndim, const uint64_t *shape, int wanted)
 {
     eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
     char there[80], here[80];
     const size_t i = eden_file_find(l->file, name);
     if (i == SIZE_MAX) {
         if (wanted) eden_differ(l, "%s is not in the file", what);
-        return EDEN_OK;
+        return;
     }
-    const eden_status status = eden_file_at(l->file, i, &t, error);
-    if (status) return status;
+    eden_file_at(l->file, i, &t, NULL);
     if (strcmp(t.dtype, dtype) != 0)
         eden_differ(l, "%s is %.10s in the file and %s here", what, t.dtype, dtype);
     else if (t.ndim != ndim || memcmp(t.shape, shape, ndim * sizeof *shape) != 0)
         eden_differ(l, "%s is %s in the file and %s here", what, show_shape(t.ndim, t.shape, there),
                     show_shape(ndim, shape, here));
-    return EDEN_OK;
 }
 
 /* The file's dtype where it may be another one, else what it has to be. */
@@ -42,21 +41,20 @@ static const char *dtype_wanted(const eden_loading *l, const eden_entry *entry)
 {
     eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
     const size_t i = eden_file_find(l->file, entry->name);
-    if (i != SIZE_MAX && !eden_file_at(l->file, i, &t, NULL) && eden_converts(l, t.dtype)) return t.dtype;
-    return eden_weights_dtype(&entry->tensor);
+    if (i != SIZE_MAX) eden_file_at(l->file, i, &t, NULL);
+    return i != SIZE_MAX && eden_converts(l, t.dtype) ? t.dtype : eden_weights_dtype(&entry->tensor);
 }
 
-static eden_status compare_weights(eden_loading *l, const eden_entry *entry, eden_error *error)
+static void compare_weights(eden_loading *l, const eden_entry *entry)
 {
     char what[100];
     const int wanted = (l->parts & EDEN_WEIGHTS) != 0;
-    if (!(l->holds & EDEN_WEIGHTS)) return EDEN_OK; /* such an entry is state */
+    if (!(l->holds & EDEN_WEIGHTS)) return; /* such an entry is state */
     snprintf(what, sizeof what, "tensor '%.60s'", entry->name);
     if (eden_holds_weights(l, entry->name))
-        return compare(l, entry->name, what, dtype_wanted(l, entry), entry->tensor.ndim,
-                       entry->tensor.shape, wanted, error);
-    if (wanted) eden_differ(l, "%s is not in the file", what);
-    return EDEN_OK;
+        compare(l, entry->name, what, dtype_wanted(l, entry), entry->tensor.ndim, entry->tensor.shape, wanted);
+    else if (wanted)
+        eden_differ(l, "%s is not in the file", what);
 }
 
 /* What array k of tensor i will be; empty if there will be none. */
@@ -68,35 +66,30 @@ static eden_array expected(const eden_loading *l, size_t i, size_t k)
     return l->other[entry->group] ? none : eden_array_wanted(group->rule, group->struc, entry, k);
 }
 
-static eden_status compare_array(eden_loading *l, const eden_entry *entry, size_t k,
-                                 const eden_array *array, eden_error *error)
+static void compare_array(eden_loading *l, const eden_entry *entry, size_t k, const eden_array *array)
 {
     const eden_rule *rule = l->next.groups[entry->group].rule;
     const eden_tensor *t = &entry->tensor;
     const int full = eden_array_is_full(rule, k);
     const uint64_t scales = eden_array_scales(array);
     char name[EDEN_KEY_ROOM], what[160];
-    eden_status status = EDEN_OK;
     snprintf(what, sizeof what, "state '%.40s' of '%.60s'", eden_array_name(rule, k), entry->name);
-    if (eden_array_key(name, entry->name, rule, k, 0))
-        status = compare(l, name, what, eden_array_dtype(t, k, array), full ? t->ndim : 1,
-                         full ? t->shape : &array->count, 1, error);
+    eden_array_key(name, entry->name, rule, k, 0);
+    compare(l, name, what, eden_array_dtype(t, k, array), full ? t->ndim : 1, full ? t->shape : &array->count, 1);
+    if (!scales) return;
     snprintf(what, sizeof what, "the scale of '%.40s' of '%.60s'", eden_array_name(rule, k), entry->name);
-    if (!status && scales && eden_array_key(name, entry->name, rule, k, 1))
-        status = compare(l, name, what, "F32", 1, &scales, 1, error);
-    return status;
+    eden_array_key(name, entry->name, rule, k, 1);
+    compare(l, name, what, "F32", 1, &scales, 1);
 }
 
-static eden_status compare_state(eden_loading *l, size_t i, eden_error *error)
+static void compare_state(eden_loading *l, size_t i)
 {
     const eden_entry *entry = &l->next.tensors[i];
-    eden_status status = EDEN_OK;
-    if (!eden_holds_weights(l, entry->name)) return EDEN_OK; /* the file has no such tensor */
-    for (size_t k = 0; k < EDEN_ARRAYS && !status; k++) {
+    if (!eden_holds_weights(l, entry->name)) return; /* the file has no such tensor */
+    for (size_t k = 0; k < EDEN_ARRAYS; k++) {
         const eden_array array = expected(l, i, k);
-        if (array.count) status = compare_array(l, entry, k, &array, error);
+        if (array.count) compare_array(l, entry, k, &array);
     }
-    return status;
 }
 
 /* ---- entries that nobody expects ------------------------------------------------------ */
@@ -120,19 +113,22 @@ static int tensor_of(const char *name, char tensor[EDEN_MAX_NAME + 1])
     return 1;
 }
 
-/* The tensor and the array that NAME@SLOT speaks of; 0 if there is no such tensor
- * here. *k is EDEN_ARRAYS if it can have no such array. */
+/* The tensor and the array that NAME@SLOT, which is_state(), speaks of; 0 if there is no
+ * such tensor here. *k is EDEN_ARRAYS if it can have no such array. */
 static int find_state(const eden_loading *l, const char *name, size_t *i, size_t *k)
 {
     char tensor[EDEN_MAX_NAME + 1], key[EDEN_KEY_ROOM];
-    if (!tensor_of(name, tensor)) return 0;
+    tensor_of(name, tensor);
     *i = eden_find_tensor(l->o, tensor);
     if (*i == SIZE_MAX) return 0;
     const eden_rule *rule = l->o->groups[l->o->tensors[*i].group].rule;
     for (*k = 0; *k < EDEN_ARRAYS; ++*k)
-        for (int scale = 0; scale < 2 && eden_array_name(rule, *k); scale++)
-            if (eden_array_key(key, tensor, rule, *k, scale) && strcmp(key, name) == 0)
-                return !scale || eden_array_scales(&(eden_array){ NULL, 1, expected(l, *i, *k).codec });
+        for (int scale = 0; scale < 2 && eden_array_name(rule, *k); scale++) {
+            eden_array_key(key, tensor, rule, *k, scale);
+            if (strcmp(key, name) != 0) continue;
+            if (scale && !eden_array_scales(&(eden_array){ NULL, 1, expected(l, *i, *k).codec })) *k = EDEN_ARRAYS;
+            return 1;
+        }
     return 1;
 }
 
@@ -140,7 +136,7 @@ static int find_state(const eden_loading *l, const char *name, size_t *i, size_t
 static int is_state(const eden_loading *l, const char *name)
 {
     char tensor[EDEN_MAX_NAME + 1];
-    return l->holds & EDEN_OPTIM && tensor_of(name, tensor) && eden_holds_weights(l, tensor);
+    return tensor_of(name, tensor) && eden_holds_weights(l, tensor);
 }
 
 static void look_at_entry(eden_loading *l, const char *name, int with_state)
@@ -160,23 +156,31 @@ static void look_at_entry(eden_loading *l, const char *name, int with_state)
     }
 }
 
-eden_status eden_compare_entries(eden_loading *l, int with_state, eden_error *error)
+eden_status eden_check_entries(const eden_loading *l, eden_error *error)
 {
     eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
-    eden_status status = EDEN_OK;
-    for (size_t i = 0; i < l->next.tensor_count && !status; i++) {
+    for (size_t i = 0; i < eden_file_count(l->file); i++) {
+        const eden_status status = eden_file_at(l->file, i, &t, error);
+        if (status) return status;
+    }
+    return EDEN_OK;
+}
+
+void eden_compare_entries(eden_loading *l, int with_state)
+{
+    eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
+    for (size_t i = 0; i < l->next.tensor_count; i++) {
         const eden_mark mark = eden_mark_of(l);
         const char *name = l->next.tensors[i].name;
         if (l->left[i]) continue;
-        status = compare_weights(l, &l->next.tensors[i], error);
-        if (!status && with_state) status = compare_state(l, i, error);
+        compare_weights(l, &l->next.tensors[i]);
+        if (with_state) compare_state(l, i);
         eden_leaves_out(l, i, mark, eden_file_find(l->file, name) == SIZE_MAX);
     }
-    for (size_t i = 0; i < eden_file_count(l->file) && !status; i++) {
-        status = eden_file_at(l->file, i, &t, error);
-        if (!status) look_at_entry(l, t.name, with_state);
+    for (size_t i = 0; i < eden_file_count(l->file); i++) {
+        eden_file_at(l->file, i, &t, NULL);
+        look_at_entry(l, t.name, with_state);
     }
-    return status;
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
@@ -186,14 +190,13 @@ static eden_status read_array(eden_loading *l, const eden_entry *entry, size_t k
     const eden_rule *rule = l->next.groups[entry->group].rule;
     const eden_array *array = &entry->array[k];
     char name[EDEN_KEY_ROOM];
-    eden_status status = EDEN_OK;
-    if (eden_array_key(name, entry->name, rule, k, 0))
-        status = eden_file_read(l->file, eden_file_find(l->file, name), array->data,
-                                eden_codec_bytes(array->codec, array->count), error);
-    if (!status && eden_array_scales(array) && eden_array_key(name, entry->name, rule, k, 1))
-        status = eden_file_read(l->file, eden_file_find(l->file, name), eden_array_scale(array),
-                                eden_array_scales(array) * sizeof(float), error);
-    return status;
+    eden_array_key(name, entry->name, rule, k, 0);
+    const eden_status status = eden_file_read(l->file, eden_file_find(l->file, name), array->data,
+                                              eden_codec_bytes(array->codec, array->count), error);
+    if (status || !eden_array_scales(array)) return status;
+    eden_array_key(name, entry->name, rule, k, 1);
+    return eden_file_read(l->file, eden_file_find(l->file, name), eden_array_scale(array),
+                          eden_array_scales(array) * sizeof(float), error);
 }
 
 /* A tensor that is left out keeps the state it has. */
@@ -202,7 +205,7 @@ static void keep_state(eden_loading *l, size_t i)
     for (size_t k = 0; k < EDEN_ARRAYS && l->parts & EDEN_OPTIM; k++) {
         const eden_array *from = &l->o->tensors[i].array[k];
         eden_array *to = &l->next.tensors[i].array[k];
-        if (from->data && to->data && from->count == to->count && from->codec == to->codec)
+        if (from->data && to->data)
             memcpy(to->data, from->data, (size_t)eden_array_bytes(to));
     }
 }

@@ -10,8 +10,15 @@
 const char *eden_join(char key[EDEN_KEY_ROOM], const char *a, const char *b, const char *c,
                       const char *d)
 {
-    const int length = snprintf(key, EDEN_KEY_ROOM, "%s%s%s%s", a, b, c, d);
-    return length >= 0 && length < EDEN_KEY_ROOM ? key : NULL;
+    const char *const texts[] = { a, b, c, d };
+    size_t used = 0;
+    for (int i = 0; i < 4; i++) {
+        const size_t length = strlen(texts[i]);
+        if (used + length >= EDEN_KEY_ROOM) return NULL;
+        memcpy(key + used, texts[i], length + 1);
+        used += length;
+    }
+    return key;
 }
 
 const char *eden_weights_dtype(const eden_tensor *tensor)
@@ -47,10 +54,9 @@ int eden_takes_chances(const eden_optimizer *o)
     return 0;
 }
 
-const char *eden_array_key(char key[EDEN_KEY_ROOM], const char *tensor, const eden_rule *rule,
-                           size_t i, int scale)
+void eden_array_key(char key[EDEN_KEY_ROOM], const char *tensor, const eden_rule *rule, size_t i, int scale)
 {
-    return eden_join(key, tensor, "@", eden_array_name(rule, i), scale ? "@scale" : "");
+    eden_join(key, tensor, "@", eden_array_name(rule, i), scale ? "@scale" : "");
 }
 
 const char *eden_print_count(uint64_t count, char text[EDEN_NUMBER_ROOM])
@@ -151,8 +157,7 @@ static eden_status put(eden_writer *w, const char *prefix, const char *name, con
                        eden_error *error)
 {
     char key[EDEN_KEY_ROOM];
-    if (!eden_join(key, prefix, name, "", ""))
-        return eden_fail(error, EDEN_E_NAME, "eden_save: the name '%.60s' is too long", name);
+    eden_join(key, prefix, name, "", "");
     return eden_writer_text(w, key, value, error);
 }
 
@@ -182,8 +187,7 @@ static eden_status put_schedule(const eden_group *group, size_t h, eden_writer *
     const eden_schedule_node *schedule = &group->settings[h].schedule;
     char name[EDEN_KEY_ROOM];
     if (!group->settings[h].has_schedule) return EDEN_OK;
-    if (!eden_join(name, group->rule->hypers[h].name, ".", group->name, ""))
-        return eden_fail(error, EDEN_E_NAME, "eden_save: the name '%.60s' is too long", group->name);
+    eden_join(name, group->rule->hypers[h].name, ".", group->name, "");
     if (schedule->function) return put(w, "eden.custom.", name, "1", error);
 
     eden_status status = put(w, "eden.schedule.", name, schedule->text, error);

@@ -26,15 +26,13 @@ static eden_status put_array(const eden_optimizer *o, const eden_entry *entry, s
     const uint64_t scales = eden_array_scales(array);
     char name[EDEN_KEY_ROOM];
     eden_status status;
-    if (!eden_array_key(name, entry->name, rule, k, 0))
-        return eden_fail(error, EDEN_E_NAME, "eden_save: the name '%.60s' is too long", entry->name);
+    eden_array_key(name, entry->name, rule, k, 0);
     if (eden_array_is_full(rule, k))
         status = put(o, entry, k, name, parts, dtype, t->ndim, t->shape, array->data, writer, error);
     else
         status = put(o, entry, k, name, parts, dtype, 1, &array->count, array->data, writer, error);
     if (status || !scales) return status;
-    if (!eden_array_key(name, entry->name, rule, k, 1))
-        return eden_fail(error, EDEN_E_NAME, "eden_save: the name '%.60s' is too long", entry->name);
+    eden_array_key(name, entry->name, rule, k, 1);
     return put(o, entry, k, name, parts, "F32", 1, &scales, eden_array_scale(array), writer, error);
 }
 

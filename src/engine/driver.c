@@ -56,12 +56,12 @@ int eden_job_has(const eden_job *job, size_t pass, eden_program program)
 
 /* A tensor whose rows matter is cut into panels of whole rows, at least a chunk
  * each and at most EDEN_PANELS, since each keeps sums of its own for every
- * column. The heights follow from the shape alone. */
+ * column. The heights follow from the shape alone, which is not empty. */
 static size_t panel_rows(const eden_job *job)
 {
     const size_t rows = (size_t)job->extent.rows, cols = (size_t)job->extent.cols;
     const size_t by_count = ceil_div(rows, EDEN_PANELS);
-    const size_t by_size = cols ? ceil_div(EDEN_CHUNK, cols) : rows;
+    const size_t by_size = ceil_div(EDEN_CHUNK, cols);
     return by_count > by_size ? by_count : by_size;
 }
 

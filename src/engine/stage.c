@@ -90,7 +90,7 @@ static void *gather_slot(const eden_staged *p, block *b, size_t s)
     if (slot->shape == EDEN_COL) return (char *)p->at[s] + b->col * size;
     if (slot->shape == EDEN_ONE) return p->at[s];
     if (as_it_is(p->rule, p->storage, p->types, s)) return stored_at(p, s, element_of(p, b));
-    if (has(p->pass->reads, s)) load(p, s, element_of(p, b), b->slot[s], b->rows * b->cols);
+    load(p, s, element_of(p, b), b->slot[s], b->rows * b->cols);
     return b->slot[s];
 }
 
@@ -214,7 +214,7 @@ static size_t at_most(size_t a, size_t b) { return a < b ? a : b; }
 /* Blocks are parts of a row, or whole rows where those are short. */
 void eden_stage_run(const eden_staged *p)
 {
-    const size_t high = p->cols >= STAGED || p->cols == 0 ? 1 : STAGED / p->cols;
+    const size_t high = p->cols >= STAGED ? 1 : STAGED / p->cols;
     block b;
     for (size_t s = 0; s < EDEN_MAX_SLOTS; s++) b.here[s] = 0;
     clear_totals(p);

@@ -27,7 +27,7 @@ void eden_free_plan(eden_plan *plan)
 
 int eden_has_lookahead(const eden_optimizer *o)
 {
-    for (size_t i = 0; o->plan && i < o->plan->count; i++) {
+    for (size_t i = 0; i < o->plan->count; i++) {
         const eden_item *item = &o->plan->items[i];
         for (size_t p = 0; p < item->job.rule->pass_count; p++)
             if (eden_job_has(&item->job, p, EDEN_BEFORE)) return 1;

@@ -196,7 +196,7 @@ eden_status eden_schedule_remember(eden_schedule_node *node, const char *text, e
     if (!read_memories(&made, text)) {
         eden_schedule_clear(&made);
         return eden_fail(error, EDEN_E_FORMAT, "'%.60s' is not the memory of the schedule '%.200s'", text,
-                         node->text ? node->text : "");
+                         node->text);
     }
     eden_schedule_clear(node);
     *node = made;

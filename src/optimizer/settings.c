@@ -64,7 +64,7 @@ eden_status eden_unknown_setting(const eden_rule *rule, const char *name, size_t
         consider(name, length, rule->hypers[h].name, &best, &distance);
     if (best)
         return eden_fail(error, EDEN_E_NAME, "%s has no setting '%.*s'; did you mean '%s'?",
-                         rule->name, (int)(length < 60 ? length : 60), name, best);
+                         rule->name, (int)length, name, best);
     char list[256] = "";
     size_t used = 0;
     for (size_t h = 0; h < rule->hyper_count && used < sizeof list; h++)
@@ -91,10 +91,10 @@ const char *eden_show_range(const eden_hyper *h, char text[64])
     return text;
 }
 
-/* The index-th of "off,raw,corrected"; *length is its length, 0 past the end. */
+/* The index-th of "off,raw,corrected"; *length is its length, 0 and NULL for the one after the last. */
 static const char *choice_at(const char *choices, size_t index, size_t *length)
 {
-    while (index-- > 0 && choices) {
+    while (index-- > 0) {
         choices = strchr(choices, ',');
         if (choices) choices++;
     }
@@ -106,7 +106,7 @@ const char *eden_show_value(const eden_rule *rule, size_t hyper, double value, c
 {
     const eden_hyper *h = &rule->hypers[hyper];
     size_t length;
-    if (h->kind == EDEN_CHOICE && value >= 0 && value <= h->high) {
+    if (h->kind == EDEN_CHOICE) { /* and the value is allowed */
         const char *choice = choice_at(h->choices, (size_t)value, &length);
         snprintf(text, EDEN_NUMBER_ROOM, "%.*s", (int)length, choice);
         return text;

@@ -27,7 +27,7 @@ static size_t place_of(const eden_optimizer *o, const char *name)
 
 size_t eden_find_tensor(const eden_optimizer *o, const char *name)
 {
-    if (!name || !o->index_room) return SIZE_MAX;
+    if (!o->index_room) return SIZE_MAX;
     return o->index[place_of(o, name)] - 1; /* 0 - 1 is SIZE_MAX */
 }
 

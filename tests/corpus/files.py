@@ -112,6 +112,7 @@ def checksums():
     yield "G14", changed(lambda h, m: m.update({"eden.sum.a": "0" * 16}), False), damaged
     yield "G15", changed(lambda h, m: m.update({"eden.sum.a": "0" * 16})), "tensor 'a' is damaged"
     yield "G16", changed(lambda h, m: m.update({"eden.sum.a": "1"})), "tensor 'a' is damaged"
+    yield "G30", changed(lambda h, m: m.update({"eden.sum.a": m["eden.sum.a"] + "0"})), "tensor 'a' is damaged"
     yield "G17", changed(lambda h, m: m.pop("eden.sum.b")), "tensor 'b' has no checksum, and others have"
     yield "G18", changed(lambda h, m: m.update({"eden.sum.c": "0" * 16})), "a checksum of 'c', which is not"
     yield "G19", changed(lambda h, m: m.update({"eden.sum_kind": "MD5"})), "of a kind that Eden"
@@ -153,7 +154,7 @@ def kinds():
         (b"tjgg\1\0\0\0" + bytes(16), "a GGML file"), (b"\x1c\0\0\0TFL3" + bytes(40), "a TensorFlow Lite"),
         (b"\x08\1\x12\0\x1a\0\x22\0" + bytes(40), "an ONNX model"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "a Git LFS pointer"),
-        (b"<!DOCTYPE html><html>", "a web page"), (b"\n\n <HTML><head>", "a web page"),
+        (b"<!DOCTYPE html><html>", "a web page"), (b"\n\n <HTML><head>", "a web page"), (b"<head><title>", "a web page"),
         (b"<!doctype HTML>", "a web page"), (b"<?xml version='1.0'?><Error>", "XML"),
         (b'{"error": "not found"}', "JSON without"), (b"[1, 2, 3, 4]", "JSON without"),
         (b"%PDF-1.7\n%abcdefgh", "a PDF"), (b"\x7fELF\2\1\1\0" + bytes(60), "a program"),

@@ -158,6 +158,8 @@ TEXTS = [
     ("D62", b'{"__metadata__":{"k":v}}', 0, 'double quotes'),
     ("D63", text(b'\\'), 0, 'text without an end'),
     ("D64", text(b'\xef\xbf\xbf\xef\xbb\xbf'), 0, None),
+    ("D66", text(b'\\ud800\\n....'), 0, 'half of a surrogate pair'),
+    ("D67", text(b'\\ud800\\ue000'), 0, 'half of a surrogate pair'),
     ("D65", b'{"__metadata__":{"":"","\\u0000":""}}', 0, 'a zero byte'),
 ]
 
