@@ -104,12 +104,20 @@ static void test_decimal_comma(void **state)
 /* What a child of fork() has reached counts only if it says so: see scripts/coverage. */
 void __gcov_dump(void) __attribute__((weak));
 
+/* gcc's address sanitizer is no guide here: a fork while another thread of the parent is
+ * in its allocator leaves that locked for ever in the child, whose threads wait for it. */
+#ifdef __SANITIZE_ADDRESS__
+#define MOST_FORKED 1
+#else
+#define MOST_FORKED 4
+#endif
+
 /* A child has none of its parent's threads, and steps all the same. */
 static void test_fork(void **state)
 {
     uint64_t want = 0;
     (void)state;
-    for (uint32_t threads = 1; threads <= 4; threads += 3) {
+    for (uint32_t threads = 1; threads <= MOST_FORKED; threads += 3) {
         model m;
         int status = -1;
         begin(&m, threads);

@@ -205,7 +205,7 @@ static void keep_state(eden_loading *l, size_t i)
     for (size_t k = 0; k < EDEN_ARRAYS && l->parts & EDEN_OPTIM; k++) {
         const eden_array *from = &l->o->tensors[i].array[k];
         eden_array *to = &l->next.tensors[i].array[k];
-        if (from->data && to->data)
+        if (from->data && to->data && from->count == to->count && from->codec == to->codec)
             memcpy(to->data, from->data, (size_t)eden_array_bytes(to));
     }
 }

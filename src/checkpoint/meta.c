@@ -12,6 +12,7 @@ const char *eden_join(char key[EDEN_KEY_ROOM], const char *a, const char *b, con
 {
     const char *const texts[] = { a, b, c, d };
     size_t used = 0;
+    key[0] = '\0';
     for (int i = 0; i < 4; i++) {
         const size_t length = strlen(texts[i]);
         if (used + length >= EDEN_KEY_ROOM) return NULL;

@@ -166,6 +166,7 @@ eden_status eden_writer_tensor(eden_writer *w, const char *name, const char *dty
     if (status) return status;
     tensor_item item = { NULL, eden_format_find(dtype), ndim, { 0 }, data, 0, "" };
     const char *wrong = eden_format_bytes(item.format, ndim, shape, &bytes);
+    if (!wrong && bytes > SIZE_MAX / 2) wrong = "it is larger than memory";
     if (wrong) return eden_fail(error, EDEN_E_SHAPE, "tensor '%.99s': %s", name, wrong);
     if (bytes && !data) return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%.99s': data is NULL", name);
     item.bytes = (size_t)bytes;

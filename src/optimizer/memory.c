@@ -7,10 +7,11 @@
 
 /* ---- state --------------------------------------------------------------------------- */
 
-/* Is the array there, if it should be? What it is like never changes. */
+/* Is the array there as it should be? */
 static int settled(const eden_array *array, const eden_array *wanted)
 {
-    return !wanted->count || array->data;
+    if (!wanted->count) return 1;
+    return array->data && array->count == wanted->count && array->codec == wanted->codec;
 }
 
 static eden_array wanted(const eden_optimizer *o, size_t i, size_t k)

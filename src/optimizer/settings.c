@@ -64,7 +64,7 @@ eden_status eden_unknown_setting(const eden_rule *rule, const char *name, size_t
         consider(name, length, rule->hypers[h].name, &best, &distance);
     if (best)
         return eden_fail(error, EDEN_E_NAME, "%s has no setting '%.*s'; did you mean '%s'?",
-                         rule->name, (int)length, name, best);
+                         rule->name, (int)(length < 60 ? length : 60), name, best);
     char list[256] = "";
     size_t used = 0;
     for (size_t h = 0; h < rule->hyper_count && used < sizeof list; h++)
