@@ -35,25 +35,25 @@ static json_t *settings_json(const lab_config *config)
 
 static json_t *whole(uint64_t value) { return json_integer((json_int_t)value); }
 
-json_t *cli_log_header(const char *task, const lab_config *config, const lab_data *data,
-                       const lab_model *model, uint64_t steps)
+json_t *cli_log_header(const char *task, const lab_config *config, const lab_problem *problem,
+                       uint32_t classes, uint64_t steps)
 {
     char hash[32];
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)data->hash);
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)problem->hash);
     json_t *settings = settings_json(config);
     if (!settings) return NULL;
     json_t *json = json_pack(
         "{ss, ss, ss, so, ss, ss, so, so, ss, so, so, so, so, so, so, sb, so, so, so, so, so}",
         "command", "train", "version", eden_version(), "task", task,
-        "data", cli_json_text(data->name), "hash", hash, "model", config->model.kind,
-        "network", cli_json_text(lab_model_describe(model)),
-        "weights", whole(lab_model_weights(model)), "optimizer", config->optimizer,
+        "data", cli_json_text(problem->data), "hash", hash, "model", config->model.kind,
+        "network", cli_json_text(problem->network),
+        "weights", whole(problem->weights), "optimizer", config->optimizer,
         "settings", settings,
         "schedule", config->schedule ? cli_json_text(config->schedule) : json_null(),
         "warmup", whole(config->warmup), "clip", cli_json_exact(config->clip_norm),
         "accumulate", whole(config->accumulate ? config->accumulate : 1),
         "average", config->average ? cli_json_text(config->average) : json_null(),
-        "no_decay", config->no_decay != NULL, "classes", whole(data->classes),
+        "no_decay", config->no_decay != NULL, "classes", whole(classes),
         "batch", whole(config->batch), "seed", whole(config->seed),
         "epochs", whole(config->epochs), "steps", whole(steps));
     if (json && !cli_storage_is_plain(&config->storage)
@@ -61,14 +61,23 @@ json_t *cli_log_header(const char *task, const lab_config *config, const lab_dat
         json_decref(json);
         return NULL;
     }
+    if (json && config->task && json_object_set_new(json, "options", cli_json_text(config->task))) {
+        json_decref(json);
+        return NULL;
+    }
     return json;
+}
+
+static const char *metric_of(const lab_progress *p)
+{
+    return p->metric.name ? p->metric.name : "accuracy";
 }
 
 json_t *cli_log_step(const lab_progress *p, int clipped)
 {
     json_t *json = json_pack("{so, so, so, so, so}", "step", whole(p->step), "epoch",
                              whole(p->epoch), "lr", cli_json_exact(p->lr), "loss",
-                             cli_json_exact(p->loss), "accuracy", cli_json_exact(p->accuracy));
+                             cli_json_exact(p->loss), metric_of(p), cli_json_exact(p->accuracy));
     if (json && clipped) json_object_set_new(json, "grad_norm", cli_json_exact(p->grad_norm));
     if (json) json_object_set_new(json, "seconds", cli_json_number(p->seconds));
     return json;
@@ -76,9 +85,11 @@ json_t *cli_log_step(const lab_progress *p, int clipped)
 
 json_t *cli_log_epoch(const lab_progress *p)
 {
+    char metric[64];
+    snprintf(metric, sizeof metric, "test_%.50s", metric_of(p));
     return json_pack("{so, so, so, so, so, so, so, so}", "step", whole(p->step), "epoch",
                      whole(p->epoch), "train_loss", cli_json_exact(p->train_loss), "test_loss",
-                     cli_json_exact(p->test_loss), "test_accuracy",
+                     cli_json_exact(p->test_loss), metric,
                      cli_json_exact(p->test_accuracy), "seconds", cli_json_number(p->seconds),
                      "step_seconds", cli_json_number(p->step_seconds), "optimizer_seconds",
                      cli_json_number(p->optimizer_seconds));

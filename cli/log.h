@@ -26,7 +26,8 @@
  *      "test_accuracy": 0.91, "seconds": 0.08, "step_seconds": 0.07,
  *      "optimizer_seconds": 0.01}
  *
- * Losses and accuracies of a step are of its batch, before the update; accuracies
+ * A task that measures something else has that name in place of "accuracy", and what only
+ * it can be told as "options": "context=64,heads=4". Losses and accuracies of a step are of its batch, before the update; accuracies
  * are shares from 0 to 1 and null for a regression. "grad_norm" is there only if
  * gradients are clipped, which measures it. Times count from the start of training,
  * over all sessions of a resumed run. A file may end in a torn line.
@@ -37,7 +38,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "lab/train.h"
+#include "lab/problem.h"
 
 typedef struct {
     const char *path;
@@ -50,8 +51,8 @@ typedef struct {
 
 /* The header of a run; the caller releases it, NULL without memory. `settings` is
  * the text of lab_config.settings. */
-json_t *cli_log_header(const char *task, const lab_config *config, const lab_data *data,
-                       const lab_model *model, uint64_t steps);
+json_t *cli_log_header(const char *task, const lab_config *config, const lab_problem *problem,
+                       uint32_t classes, uint64_t steps);
 
 /* The records above, for others to collect. */
 json_t *cli_log_step(const lab_progress *progress, int clipped);

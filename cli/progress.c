@@ -11,14 +11,22 @@
 enum { LINE = 256, BAR = 20 };
 
 void cli_progress_begin(cli_progress *progress, FILE *out, const lab_progress *run,
-                        uint64_t epochs, int classes)
+                        uint64_t epochs)
 {
     const char *terminal = getenv("TERM");
     const int dumb = !terminal || !*terminal || !strcmp(terminal, "dumb");
     *progress = (cli_progress){ .out = out, .epochs = epochs, .from = run->step,
-                                .classes = classes, .begun = cli_now() };
+                                .begun = cli_now() };
     progress->bar = isatty(fileno(out)) && !dumb;
     progress->colour = *cli_style_of(out).bold != '\0';
+}
+
+const char *cli_metric_text(const lab_metric *metric, double value, int fewer,
+                            char text[CLI_METRIC_ROOM])
+{
+    const int decimals = metric->decimals > fewer ? metric->decimals - fewer : 0;
+    snprintf(text, CLI_METRIC_ROOM, "%.*f%.8s", decimals, metric->scale * value, metric->unit);
+    return text;
 }
 
 static int width_of(FILE *out)
@@ -58,6 +66,7 @@ static double estimate(const cli_progress *progress, const lab_progress *run)
 static int compose(const cli_progress *progress, const lab_progress *run, int room, char line[LINE])
 {
     char part[64], bar[BAR + 4], left[CLI_NUMBER_ROOM], spent[CLI_NUMBER_ROOM];
+    char metric[CLI_METRIC_ROOM];
     const double share = run->steps ? (double)run->step / (double)run->steps : 1;
     if (room > LINE - 1) room = LINE - 1;
     line[0] = '\0';
@@ -72,11 +81,13 @@ static int compose(const cli_progress *progress, const lab_progress *run, int ro
     }
     snprintf(part, sizeof part, "  loss %.4g", run->train_loss);
     used = append(line, used, room, part);
-    if (progress->classes && isfinite(run->test_accuracy)) {
-        snprintf(part, sizeof part, "  test %.1f%%", 100 * run->test_accuracy);
+    if (run->metric.name && isfinite(run->test_accuracy)) {
+        snprintf(part, sizeof part, "  test %s",
+                 cli_metric_text(&run->metric, run->test_accuracy, 1, metric));
         used = append(line, used, room, part);
-    } else if (progress->classes) {
-        snprintf(part, sizeof part, "  batch %.0f%%", 100 * run->accuracy);
+    } else if (run->metric.name) {
+        snprintf(part, sizeof part, "  batch %s",
+                 cli_metric_text(&run->metric, run->accuracy, 2, metric));
         used = append(line, used, room, part);
     }
     snprintf(part, sizeof part, "  %s < %s", cli_print_time(cli_now() - progress->begun, spent),
@@ -102,11 +113,13 @@ static void draw(cli_progress *progress, const lab_progress *run)
 
 static void epoch_line(const cli_progress *progress, const lab_progress *run)
 {
-    char text[CLI_NUMBER_ROOM];
+    char text[CLI_NUMBER_ROOM], metric[CLI_METRIC_ROOM];
     fprintf(progress->out, "epoch %llu/%llu  loss %.4f  test loss %.4f",
             (unsigned long long)run->epoch, (unsigned long long)progress->epochs, run->train_loss,
             run->test_loss);
-    if (progress->classes) fprintf(progress->out, "  accuracy %.2f%%", 100 * run->test_accuracy);
+    if (run->metric.name)
+        fprintf(progress->out, "  %s %s", run->metric.name,
+                cli_metric_text(&run->metric, run->test_accuracy, 0, metric));
     fprintf(progress->out, "  lr %.3g  %s\n", run->lr,
             cli_print_time(cli_now() - progress->begun, text));
     fflush(progress->out);

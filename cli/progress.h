@@ -12,13 +12,18 @@ typedef struct {
     int drawn;          /* columns of the line that stands there                  */
     int colour;
     uint64_t epochs, from; /* in the whole run; the step it began at              */
-    int classes;        /* 0: there are no accuracies                             */
     double begun, last; /* clock                                                  */
 } cli_progress;
 
 /* The bar is for terminals other than "dumb" ones. */
 void cli_progress_begin(cli_progress *progress, FILE *out, const lab_progress *run,
-                        uint64_t epochs, int classes);
+                        uint64_t epochs);
+
+/* A metric as people write it: "98.33%"; `fewer` digits behind the point are left out.
+ * Returns `text`. */
+#define CLI_METRIC_ROOM 48
+const char *cli_metric_text(const lab_metric *metric, double value, int fewer,
+                            char text[CLI_METRIC_ROOM]);
 
 /* After each step; draws at most ten times a second. */
 void cli_progress_show(cli_progress *progress, const lab_progress *run);

@@ -52,13 +52,13 @@ static int prepare(cli_training *t)
     if (code) return code;
     if (lab_run_create(&t->run, &t->config, &t->data, &error))
         return cli_fail_eden(&error, t->resume ? CLI_READING : CLI_RUNNING);
-    if (lab_model_fits(lab_run_model(t->run), &error)) return cli_fail_eden(&error, CLI_RUNNING);
+    if (lab_run_fits(t->run, &error)) return cli_fail_eden(&error, CLI_RUNNING);
     if (t->resume && lab_run_load(t->run, t->resume, &error))
         return error.status == EDEN_E_FORMAT ? cli_train_refuse(t->resume, CLI_DATA, error.text)
                                              : cli_fail_eden(&error, CLI_READING);
     if (t->resume && t->save && !strcmp(t->resume, t->save))
         t->saved_step = lab_run_progress(t->run)->step;
-    t->header = cli_log_header(t->task, &t->config, &t->data, lab_run_model(t->run),
+    t->header = cli_log_header(t->task, &t->config, lab_run_problem(t->run), t->data.classes,
                                lab_run_progress(t->run)->steps);
     t->history = json_array();
     return t->header && t->history ? CLI_OK : cli_no_memory();
@@ -73,7 +73,7 @@ static void print_head(const cli_training *t)
     if (lr != SIZE_MAX) cli_print_number(t->settings.values[lr], number);
     fprintf(t->out, "%-10s%s\n", "data", t->data.name);
     fprintf(t->out, "%10s%s\n%-10s%s\n", "", cli_task_describe(&t->data, text), "model",
-            lab_model_describe(lab_run_model(t->run)));
+            lab_run_problem(t->run)->network);
     const int column = fprintf(t->out, "%-10s%s, lr %s (", "optimizer", t->settings.name, number);
     cli_wrap(t->out, 10, column, 79, t->source);
     fprintf(t->out, ")\n");
@@ -160,7 +160,7 @@ static int loop(cli_training *t)
     int done = 0;
     eden_error error = { 0, "" };
     const lab_progress *p = lab_run_progress(t->run);
-    cli_progress_begin(&t->progress, t->out, p, t->config.epochs, t->data.classes != 0);
+    cli_progress_begin(&t->progress, t->out, p, t->config.epochs);
     cli_interrupt_catch();
     while (p->step < p->steps && !cli_interrupt()) {
         if (lab_run_step(t->run, &done, &error)) return broke_off(t, &error);
@@ -174,6 +174,15 @@ static int loop(cli_training *t)
     cli_progress_clear(&t->progress);
     if (t->saved_step != p->step) save(t, 1);
     return CLI_OK;
+}
+
+static void print_test(const cli_training *t, double loss, double metric)
+{
+    char text[CLI_METRIC_ROOM];
+    const lab_metric *m = &lab_run_progress(t->run)->metric;
+    fprintf(t->out, "%-10sloss %.4f%s%s", "test", loss, *m->loss_unit ? " " : "", m->loss_unit);
+    if (m->name) fprintf(t->out, ", %s %s", m->name, cli_metric_text(m, metric, 0, text));
+    fputc('\n', t->out);
 }
 
 static void print_end(const cli_training *t)
@@ -191,9 +200,7 @@ static void print_end(const cli_training *t)
         }
         return;
     }
-    fprintf(t->out, "%-10sloss %.4f", "test", p->test_loss);
-    if (t->data.classes) fprintf(t->out, ", accuracy %.2f%%", 100 * p->test_accuracy);
-    fputc('\n', t->out);
+    print_test(t, p->test_loss, p->test_accuracy);
     if (p->seconds > 0) {
         fprintf(t->out, "%-10s%s, %.3g ms a step, %.0f%% of it in the optimizer\n", "time",
                 cli_print_time(p->seconds, text),
@@ -244,6 +251,7 @@ static int train(cli_training *t)
 
 static int evaluate(cli_training *t)
 {
+    char metric[64];
     double loss = NAN, accuracy = NAN;
     eden_error error = { 0, "" };
     const lab_progress *p = lab_run_progress(t->run);
@@ -252,13 +260,12 @@ static int evaluate(cli_training *t)
     if (cli_has(t->args, "json")) {
         json_object_set_new(t->header, "step", json_integer((json_int_t)p->step));
         json_object_set_new(t->header, "test_loss", cli_json_exact(loss));
-        json_object_set_new(t->header, "test_accuracy", cli_json_exact(accuracy));
+        snprintf(metric, sizeof metric, "test_%.50s", p->metric.name ? p->metric.name : "accuracy");
+        json_object_set_new(t->header, metric, cli_json_exact(accuracy));
         return cli_json_print(json_incref(t->header), stdout, 2);
     }
     print_head(t);
-    fprintf(t->out, "%-10sloss %.4f", "test", loss);
-    if (t->data.classes) fprintf(t->out, ", accuracy %.2f%%", 100 * accuracy);
-    fputc('\n', t->out);
+    print_test(t, loss, accuracy);
     return CLI_OK;
 }
 

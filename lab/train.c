@@ -36,8 +36,8 @@ static double now(void)
  * needs to know no more. */
 static void shuffle(lab_run *run, uint64_t epoch)
 {
-    const uint64_t key = lab_random_key(run->config.seed, ORDER), n = run->data->train.count;
-    if (run->order_epoch == epoch) return;
+    const uint64_t key = lab_random_key(run->config.seed, ORDER), n = run->problem->examples;
+    if (!n || run->order_epoch == epoch) return;
     for (uint32_t i = 0; i < n; i++) run->order[i] = i;
     for (uint32_t i = (uint32_t)n - 1; i > 0; i--) {
         const uint64_t k = lab_random_below(key, epoch * n + i, (uint64_t)i + 1);
@@ -48,42 +48,27 @@ static void shuffle(lab_run *run, uint64_t epoch)
     run->order_epoch = epoch;
 }
 
-/* Gather batch number `batch` of the epoch; returns how many rows it has. */
-static uint64_t gather(lab_run *run, uint64_t batch)
-{
-    const lab_split *train = &run->data->train;
-    const uint64_t features = run->data->features, size = run->config.batch;
-    if (batch > (train->count - 1) / size) return 0;
-    const uint64_t first = batch * size, left = train->count - first;
-    const uint64_t rows = left < size ? left : size;
-    for (uint64_t i = 0; i < rows; i++) {
-        const uint64_t row = run->order[first + i];
-        memcpy(run->x + i * features, train->x + row * features, features * sizeof *run->x);
-        if (run->label) run->label[i] = train->label[row];
-        if (run->target) run->target[i] = train->target[row];
-    }
-    return rows;
-}
-
 /* ---- creating --------------------------------------------------------------------- */
 
-static eden_status check(const lab_config *config, const lab_data *data, eden_error *error)
+static eden_status check(const lab_config *config, eden_error *error)
 {
-    const uint64_t n = data->train.count;
     if (!config->optimizer || !config->model.kind)
         return lab_fail(error, EDEN_E_ARGUMENT, "a run needs an optimizer and a model");
     if (!config->batch)
         return lab_fail(error, EDEN_E_VALUE, "batch = 0 is no batch; it must be at least 1");
     if (!config->epochs)
         return lab_fail(error, EDEN_E_VALUE, "epochs = 0 trains nothing; it must be at least 1");
-    if (!n || n > UINT32_MAX || !data->test.count)
-        return lab_fail(error, EDEN_E_SHAPE, "%s has %llu training and %llu test examples; each "
-                        "must be at least 1", data->name, (unsigned long long)n,
-                        (unsigned long long)data->test.count);
-    if (config->accumulate > 1 && config->accumulate > (n - 1) / config->batch + 1)
+    return EDEN_OK;
+}
+
+static eden_status check_length(const lab_config *config, const lab_problem *problem,
+                                eden_error *error)
+{
+    const uint64_t n = problem->examples > problem->batches ? problem->examples : problem->batches;
+    if (config->accumulate > 1 && config->accumulate > problem->batches)
         return lab_fail(error, EDEN_E_VALUE, "accumulate = %lu is more than the %llu batches of an "
                         "epoch", (unsigned long)config->accumulate,
-                        (unsigned long long)((n - 1) / config->batch + 1));
+                        (unsigned long long)problem->batches);
     if (config->epochs > UINT64_MAX / 4 / n)
         return lab_fail(error, EDEN_E_VALUE, "epochs = %llu is more than can be counted",
                         (unsigned long long)config->epochs);
@@ -101,7 +86,7 @@ static int keep_texts(lab_config *config)
 {
     const char **all[] = { &config->optimizer, &config->settings, &config->no_decay,
                            &config->schedule, &config->average, &config->model.kind,
-                           &config->model.widths, &config->model.norm };
+                           &config->model.widths, &config->model.norm, &config->task };
     int kept = 1;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         const int wanted = *all[i] != NULL;
@@ -110,20 +95,17 @@ static int keep_texts(lab_config *config)
     return kept;
 }
 
-static eden_status allocate(lab_run *run, eden_error *error)
+/* The problem, and room for the order of its examples. */
+static eden_status create_problem(lab_run *run, const lab_problem_kind *kind, const void *source,
+                                  eden_error *error)
 {
-    const lab_data *data = run->data;
-    const uint64_t n = data->train.count;
-    const size_t rows = (size_t)(run->config.batch < n ? run->config.batch : n);
-    run->order = calloc((size_t)n, sizeof *run->order);
-    run->x = calloc(rows, (size_t)data->features * sizeof *run->x);
-    if (data->train.label) run->label = calloc(rows, sizeof *run->label);
-    if (data->train.target) run->target = calloc(rows, sizeof *run->target);
-    if (!run->order || !run->x || (data->train.label && !run->label)
-        || (data->train.target && !run->target))
-        return lab_fail(error, EDEN_E_MEMORY, "no memory for a batch of %llu examples",
-                        (unsigned long long)rows);
-    return EDEN_OK;
+    eden_status status = kind->create(&run->problem, &run->config, source, error);
+    if (!status) status = check_length(&run->config, run->problem, error);
+    if (status || !run->problem->examples) return status;
+    run->order = calloc((size_t)run->problem->examples, sizeof *run->order);
+    return run->order ? EDEN_OK
+                      : lab_fail(error, EDEN_E_MEMORY, "no memory for the order of %llu examples",
+                                 (unsigned long long)run->problem->examples);
 }
 
 static eden_status set_schedule(lab_run *run, eden_error *error)
@@ -165,37 +147,36 @@ static eden_status create_optimizer(lab_run *run, eden_error *error)
     const int apart = config->no_decay && decays;
     if (apart) status = eden_add_group(run->optimizer, group, NULL, "weight_decay=0", error);
     if (!status)
-        status = lab_model_register(run->model, run->optimizer, apart ? group : NULL, error);
+        status = run->problem->kind->add(run->problem, run->optimizer, apart ? group : NULL, error);
     if (!status) status = set_schedule(run, error);
     return status;
 }
 
-eden_status lab_run_create(lab_run **out, const lab_config *config, const lab_data *data,
-                           eden_error *error)
+eden_status lab_run_create_for(lab_run **out, const lab_config *config,
+                               const lab_problem_kind *kind, const void *source,
+                               eden_error *error)
 {
     *out = NULL;
-    eden_status status = check(config, data, error);
+    eden_status status = check(config, error);
     if (status) return status;
     lab_run *run = calloc(1, sizeof *run);
     if (!run) return lab_fail(error, EDEN_E_MEMORY, "no memory for a run");
     run->config = *config;
-    run->data = data;
     if (!keep_texts(&run->config))
         status = lab_fail(error, EDEN_E_MEMORY, "no memory for a run");
-    if (!status) status = allocate(run, error);
-    if (!status) status = lab_model_create(&run->model, &run->config.model, data, error);
-    if (!status) status = lab_model_store(run->model, &run->config.storage, error);
+    if (!status) status = create_problem(run, kind, source, error);
+    if (!status) status = kind->store(run->problem, &run->config.storage, error);
     if (!status) status = create_optimizer(run, error);
     if (status) {
         lab_run_destroy(run);
         return status;
     }
-    const uint64_t batches = (data->train.count - 1) / config->batch + 1;
     const uint64_t each = config->accumulate > 1 ? config->accumulate : 1;
-    run->epoch_steps = (batches - 1) / each + 1;
+    run->epoch_steps = (run->problem->batches - 1) / each + 1;
     run->progress = (lab_progress){ .steps = run->epoch_steps * config->epochs, .epoch = 1,
                                     .lr = NAN, .loss = NAN, .accuracy = NAN, .train_loss = NAN,
-                                    .test_loss = NAN, .test_accuracy = NAN };
+                                    .test_loss = NAN, .test_accuracy = NAN,
+                                    .metric = run->problem->metric };
     run->started = now();
     if (run->average_start > run->progress.steps) {
         status = lab_fail(error, EDEN_E_VALUE, "average '%.60s' begins after the run's %llu steps",
@@ -207,25 +188,34 @@ eden_status lab_run_create(lab_run **out, const lab_config *config, const lab_da
     return EDEN_OK;
 }
 
+eden_status lab_run_create(lab_run **out, const lab_config *config, const lab_data *data,
+                           eden_error *error)
+{
+    return lab_run_create_for(out, config, &lab_supervised, data, error);
+}
+
 void lab_run_destroy(lab_run *run)
 {
     if (!run) return;
     lab_config *c = &run->config;
     eden_optimizer_destroy(run->optimizer);
-    lab_model_destroy(run->model);
+    if (run->problem) run->problem->kind->destroy(run->problem);
     const char *texts[] = { c->optimizer, c->settings, c->no_decay, c->schedule, c->average,
-                            c->model.kind, c->model.widths, c->model.norm };
+                            c->model.kind, c->model.widths, c->model.norm, c->task };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free((void *)(uintptr_t)texts[i]);
     free(run->order);
-    free(run->x);
-    free(run->label);
-    free(run->target);
     free(run);
 }
 
 const lab_progress *lab_run_progress(const lab_run *run) { return &run->progress; }
-const lab_model *lab_run_model(const lab_run *run) { return run->model; }
+const lab_problem *lab_run_problem(const lab_run *run) { return run->problem; }
+const lab_model *lab_run_model(const lab_run *run) { return run->problem->model; }
 eden_optimizer *lab_run_optimizer(lab_run *run) { return run->optimizer; }
+
+eden_status lab_run_fits(const lab_run *run, eden_error *error)
+{
+    return run->problem->kind->fits(run->problem, error);
+}
 
 /* ---- a step ------------------------------------------------------------------------- */
 
@@ -235,24 +225,14 @@ static eden_status diverged(const lab_run *run, double lr, const char *why, eden
                     "learning rate (lr is %g)", (unsigned long long)run->progress.step + 1, why, lr);
 }
 
-/* Forward and backward on one batch; the sums grow. */
-static eden_status learn(lab_run *run, uint64_t batch, uint64_t number, double *loss,
-                         uint64_t *rows, uint64_t *correct, double lr, eden_error *error)
+/* One batch; the sums grow. */
+static eden_status learn(lab_run *run, const lab_turn *turn, lab_sums *sums, double lr,
+                         eden_error *error)
 {
-    double mean = 0;
-    uint64_t right = 0;
-    const uint64_t count = gather(run, batch);
-    if (!count) return EDEN_OK;
-    const eden_status status = lab_model_train(run->model, run->x, run->label, run->target, count,
-                                               number, &mean, &right, error);
-    if (status) return status;
-    if (!isfinite(mean))
-        return diverged(run, lr, isnan(mean) ? "the loss is not a number" : "the loss is infinite",
-                        error);
-    *loss += mean * (double)count;
-    *rows += count;
-    *correct += right;
-    return EDEN_OK;
+    const eden_status status = run->problem->kind->learn(run->problem, turn, sums, error);
+    if (status || isfinite(sums->loss)) return status;
+    return diverged(run, lr, isnan(sums->loss) ? "the loss is not a number" : "the loss is infinite",
+                    error);
 }
 
 static eden_status begin_step(lab_run *run, eden_error *error)
@@ -261,10 +241,10 @@ static eden_status begin_step(lab_run *run, eden_error *error)
     if (run->config.storage.grad_dtype == EDEN_F32)
         status = eden_zero_grad(run->optimizer, error);
     else
-        lab_model_zero_grads(run->model);
+        run->problem->kind->zero_grads(run->problem);
     if (status || !run->lookahead) return status;
     status = eden_lookahead_begin(run->optimizer, error);
-    if (!status) lab_model_widen(run->model);
+    if (!status) run->problem->kind->widen(run->problem);
     return status;
 }
 
@@ -272,11 +252,11 @@ static eden_status begin_step(lab_run *run, eden_error *error)
 static eden_status update(lab_run *run, int last, double lr, eden_error *error)
 {
     eden_error why = { 0, "" };
-    if (last) lab_model_narrow_grads(run->model);
+    if (last) run->problem->kind->narrow_grads(run->problem);
     const double before = now();
     const eden_status status = eden_step(run->optimizer, &why);
     run->progress.optimizer_seconds += now() - before;
-    if (last && !status) lab_model_widen(run->model);
+    if (last && !status) run->problem->kind->widen(run->problem);
     if (status == EDEN_E_GRADIENT) return diverged(run, lr, why.text, error);
     return status ? lab_fail(error, status, "%s", why.text) : EDEN_OK;
 }
@@ -286,66 +266,91 @@ static eden_status update(lab_run *run, int last, double lr, eden_error *error)
 static eden_status take_step(lab_run *run, eden_error *error)
 {
     lab_progress *p = &run->progress;
-    double loss = 0, lr = NAN;
-    uint64_t rows = 0, correct = 0;
+    double lr = NAN;
+    lab_sums sums = { 0 };
     const uint64_t each = run->config.accumulate > 1 ? run->config.accumulate : 1;
     const uint64_t index = p->step % run->epoch_steps, epoch = p->step / run->epoch_steps + 1;
     if (eden_get_at(run->optimizer, NULL, "lr", p->step + 1, &lr, NULL)) lr = NAN;
     shuffle(run, epoch);
     eden_status status = begin_step(run, error);
     for (uint64_t i = 0; !status && i < each; i++) {
-        status = learn(run, index * each + i, p->step * each + i + 1, &loss, &rows, &correct, lr,
-                       error);
+        const lab_turn turn = { epoch, index * each + i, p->step * each + i + 1, run->order };
+        status = learn(run, &turn, &sums, lr, error);
         if (!status) status = update(run, i + 1 == each, lr, error);
     }
     if (status) return status;
     if (!index) run->loss_sum = 0, run->loss_rows = 0;
-    run->loss_sum += loss;
-    run->loss_rows += rows;
+    run->loss_sum += sums.loss;
+    run->loss_rows += sums.rows;
     p->step++;
     p->epoch = epoch;
     p->lr = lr;
-    p->loss = loss / (double)rows;
-    p->accuracy = run->data->classes ? (double)correct / (double)rows : NAN;
+    p->loss = sums.loss / (double)sums.rows;
+    p->accuracy = run->problem->metric.name ? sums.metric / (double)sums.rows : NAN;
     p->train_loss = run->loss_sum / (double)run->loss_rows;
     p->grad_norm = eden_grad_norm(run->optimizer);
     p->state_bytes_per_weight =
-        (double)eden_state_bytes(run->optimizer) / (double)lab_model_weights(run->model);
+        (double)eden_state_bytes(run->optimizer) / (double)run->problem->weights;
     return EDEN_OK;
+}
+
+/* Put the averages in the place of the weights, or back; *there says which it is. */
+static eden_status swap_average(lab_run *run, int *there, eden_error *error)
+{
+    if (!run->average_start || eden_steps(run->optimizer) < run->average_start) return EDEN_OK;
+    const eden_status status = eden_swap_average(run->optimizer, error);
+    if (status) return status;
+    *there = !*there;
+    run->problem->kind->widen(run->problem);
+    return EDEN_OK;
+}
+
+static eden_status measure(lab_run *run, int whole, double *loss, double *metric, eden_error *error)
+{
+    int there = 0;
+    eden_status status = swap_average(run, &there, error);
+    if (status) return status;
+    status = run->problem->kind->evaluate(run->problem, whole, loss, metric, error);
+    if (there) swap_average(run, &there, NULL); /* the way back cannot fail */
+    return status;
 }
 
 eden_status lab_run_evaluate(lab_run *run, double *loss, double *accuracy, eden_error *error)
 {
-    uint64_t correct = 0;
-    double mean = 0;
-    const lab_split *test = &run->data->test;
-    const int averages = run->average_start && eden_steps(run->optimizer) >= run->average_start;
-    eden_status status = averages ? eden_swap_average(run->optimizer, error) : EDEN_OK;
-    if (status) return status;
-    if (averages) lab_model_widen(run->model);
-    status = lab_model_eval(run->model, test, &mean, &correct, error);
-    if (averages) {
-        eden_swap_average(run->optimizer, NULL); /* the way back cannot fail */
-        lab_model_widen(run->model);
-    }
-    if (status) return status;
-    *loss = mean;
-    *accuracy = run->data->classes ? (double)correct / (double)test->count : NAN;
-    return EDEN_OK;
+    return measure(run, 1, loss, accuracy, error);
 }
 
+eden_status lab_run_sample(lab_run *run, const lab_sample_config *config, lab_sample *sample,
+                           eden_error *error)
+{
+    int there = 0;
+    *sample = (lab_sample){ 0 };
+    if (!run->problem->kind->sample)
+        return lab_fail(error, EDEN_E_ARGUMENT, "%s makes no samples", run->problem->data);
+    eden_status status = swap_average(run, &there, error);
+    if (status) return status;
+    status = run->problem->kind->sample(run->problem, config, sample, error);
+    if (there) swap_average(run, &there, NULL);
+    return status;
+}
+
+/* The optimizer hears of the same part of the test set after each epoch, whether the
+ * run ends here or was once meant to. */
 static eden_status end_epoch(lab_run *run, eden_error *error)
 {
     lab_progress *p = &run->progress;
-    const eden_status status =
-        lab_run_evaluate(run, &p->test_loss, &p->test_accuracy, error);
+    const int last = p->step == p->steps && run->problem->samples_test;
+    eden_status status = measure(run, 0, &p->test_loss, &p->test_accuracy, error);
     if (status) return status;
     p->evaluated = 1;
-    if (isfinite(p->test_loss)) return eden_report(run->optimizer, p->test_loss, error);
-    p->step--; /* the sentence names the step that was taken last */
-    diverged(run, p->lr, "the test loss is not finite", error);
-    p->step++;
-    return EDEN_E_GRADIENT;
+    if (!isfinite(p->test_loss)) {
+        p->step--; /* the sentence names the step that was taken last */
+        diverged(run, p->lr, "the test loss is not finite", error);
+        p->step++;
+        return EDEN_E_GRADIENT;
+    }
+    status = eden_report(run->optimizer, p->test_loss, error);
+    return status || !last ? status : measure(run, 1, &p->test_loss, &p->test_accuracy, error);
 }
 
 eden_status lab_run_step(lab_run *run, int *done, eden_error *error)

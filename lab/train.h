@@ -6,6 +6,8 @@
 #include "lab/model.h"
 
 typedef struct lab_run lab_run;
+typedef struct lab_problem lab_problem;
+typedef struct lab_problem_kind lab_problem_kind;
 
 typedef struct {
     const char *optimizer;  /* a rule's or preset's name                        */
@@ -25,20 +27,48 @@ typedef struct {
     uint32_t threads;
     lab_storage storage;    /* of weights, gradients and state; float32 if zero */
     lab_model_config model;
+    const char *task;       /* "layers=4,heads=4": what only some problems have, as
+                               they write it; NULL: nothing                     */
 } lab_config;
+
+/* What a problem measures beside the loss. */
+typedef struct {
+    const char *name;       /* "accuracy", also in logs; NULL: nothing          */
+    const char *unit;       /* behind a number: "%", ""                         */
+    double scale;           /* what a value is multiplied by for people: 100    */
+    int decimals;
+    int rises;              /* 1: more is better                                */
+    const char *loss_unit;  /* behind a loss: "nats a byte", ""                 */
+} lab_metric;
+
+/* What a trained problem makes: text, or images side by side in memory, or both. */
+typedef struct {
+    uint64_t count;         /* bytes of text, or images                         */
+    double temperature;     /* of text: 0 takes the likeliest byte, 1 as learned */
+    uint64_t seed;
+} lab_sample_config;
+
+typedef struct {
+    char *text;             /* length bytes and a zero byte; any bytes          */
+    uint64_t length;
+    float *pixels;          /* count x height x width, 0 to 1                   */
+    uint64_t count, height, width;
+} lab_sample;
 
 /* What a run has measured so far. Times are in seconds. */
 typedef struct {
     uint64_t step, steps;       /* taken, and in the whole run                  */
     uint64_t epoch;             /* from 1                                       */
     double lr;                  /* of the last step                             */
-    double loss, accuracy;      /* of the last step's batch                     */
+    double loss, accuracy;      /* of the last step's batch; "accuracy" is the
+                                   problem's metric, whatever that is           */
     double train_loss;          /* mean of the epoch so far                     */
     double test_loss, test_accuracy; /* of the last evaluation; NaN before it   */
     double seconds, step_seconds, optimizer_seconds; /* all, in steps, in eden_step */
     double grad_norm;
     int evaluated;              /* 1 if the last step ended an epoch            */
     double state_bytes_per_weight;
+    lab_metric metric;          /* what the accuracies are                      */
 } lab_progress;
 
 /* "data" must outlive the run. A config that makes no sense (batch 0, a task the
@@ -47,13 +77,19 @@ eden_status lab_run_create(lab_run **out, const lab_config *config, const lab_da
                            eden_error *error);
 void lab_run_destroy(lab_run *run);
 
+/* The same for any kind of problem, on what that kind learns from; see problem.h. */
+eden_status lab_run_create_for(lab_run **out, const lab_config *config,
+                               const lab_problem_kind *kind, const void *source,
+                               eden_error *error);
+
 /* Take one step; *done is 1 when the run is complete. A step is `accumulate` batches
  * of one epoch; those that the epoch's last step lacks count as zero gradients. A
  * loss that is not finite is EDEN_E_GRADIENT. After a failure the run can neither go
  * on nor be saved, but it can load a checkpoint. */
 eden_status lab_run_step(lab_run *run, int *done, eden_error *error);
 const lab_progress *lab_run_progress(const lab_run *run);
-const lab_model *lab_run_model(const lab_run *run);
+const lab_problem *lab_run_problem(const lab_run *run);
+const lab_model *lab_run_model(const lab_run *run); /* NULL if it has none, or several */
 eden_optimizer *lab_run_optimizer(lab_run *run);
 
 /* A checkpoint holds the run's identity (data, model, batch, seeds) in notes; a
@@ -73,8 +109,17 @@ void lab_saved_close(lab_saved *saved);
 /* Is all of a checkpoint there, to the last bit? *step is what it holds. */
 eden_status lab_saved_check(const char *path, uint64_t *step, eden_error *error);
 
-/* Test-set loss and accuracy now, of the averages once there are any. */
+/* Loss and metric of the whole test set now, of the averages once there are any. */
 eden_status lab_run_evaluate(lab_run *run, double *loss, double *accuracy, eden_error *error);
+
+/* What the problem makes now, likewise; a problem that makes nothing refuses with
+ * EDEN_E_ARGUMENT. Free the sample in any case. */
+eden_status lab_run_sample(lab_run *run, const lab_sample_config *config, lab_sample *sample,
+                           eden_error *error);
+void lab_sample_free(lab_sample *sample);
+
+/* Is there address space for the products? As lab_model_fits(). */
+eden_status lab_run_fits(const lab_run *run, eden_error *error);
 
 /* The optimizer for those who name none. */
 const char *lab_default_optimizer(void);

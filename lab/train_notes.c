@@ -81,6 +81,7 @@ static const field fields[] = {
     { "lab.norm", "norm", TEXT, FIELD(model.norm), 1, NULL },
     { "lab.dropout", "dropout", REAL, FIELD(model.dropout), 1, NULL },
     { "lab.model_seed", "model seed", COUNT, FIELD(model.seed), 1, NULL },
+    { "lab.task", "task", TEXT, FIELD(task), 1, NULL },
     { "lab.dtype", "dtype", WORD, FIELD(storage.dtype), 1, LAB_DTYPES },
     { "lab.grad_dtype", "grad_dtype", WORD, FIELD(storage.grad_dtype), 1, LAB_DTYPES },
     { "lab.state_dtype", "state_dtype", WORD, FIELD(storage.state_dtype), 1, LAB_STATE_DTYPES },
@@ -248,12 +249,12 @@ eden_status lab_run_save(lab_run *run, const char *path, eden_error *error)
     eden_optimizer *o = run->optimizer;
     if (run->failed)
         return lab_fail(error, EDEN_E_ORDER, "a step of this run has failed; it cannot be saved");
-    hash_text(run->data->hash, text);
+    hash_text(run->problem->hash, text);
     eden_status status = eden_set_note(o, "lab.format", FORMAT, error);
-    if (!status) status = eden_set_note(o, "lab.data", run->data->name, error);
+    if (!status) status = eden_set_note(o, "lab.data", run->problem->data, error);
     if (!status) status = eden_set_note(o, "lab.hash", text, error);
     if (!status)
-        status = eden_set_note(o, "lab.network", lab_model_describe(run->model), error);
+        status = eden_set_note(o, "lab.network", run->problem->network, error);
     for (size_t i = 0; !status && i < FIELDS; i++)
         status = eden_set_note(o, fields[i].key, field_text(&fields[i], &run->config, text), error);
     if (!status) status = set_count(run, "lab.step", p->step, error);
@@ -285,12 +286,12 @@ static eden_status compare(const lab_run *run, const lab_saved *saved, const cha
                            eden_error *error)
 {
     char a[NOTE_ROOM], b[NOTE_ROOM], hash[NOTE_ROOM];
-    hash_text(run->data->hash, hash);
-    if (strcmp(saved->data, run->data->name) != 0)
-        return differs(path, "data", saved->data, run->data->name, error);
+    hash_text(run->problem->hash, hash);
+    if (strcmp(saved->data, run->problem->data) != 0)
+        return differs(path, "data", saved->data, run->problem->data, error);
     if (strcmp(saved->hash, hash) != 0)
         return lab_fail(error, EDEN_E_MISMATCH, "'%.160s' was trained on other data: the contents "
-                        "of %s have changed", path, run->data->name);
+                        "of %s have changed", path, run->problem->data);
     for (size_t i = 0; i < FIELDS; i++) {
         const char *theirs = field_text(&fields[i], &saved->config, a);
         const char *ours = field_text(&fields[i], &run->config, b);
@@ -300,8 +301,8 @@ static eden_status compare(const lab_run *run, const lab_saved *saved, const cha
         return differs(path, fields[i].name, for_people(&fields[i], theirs, c),
                        for_people(&fields[i], ours, d), error);
     }
-    if (strcmp(saved->network, lab_model_describe(run->model)) != 0)
-        return differs(path, "network", saved->network, lab_model_describe(run->model), error);
+    if (strcmp(saved->network, run->problem->network) != 0)
+        return differs(path, "network", saved->network, run->problem->network, error);
     if (saved->step > run->progress.steps)
         return lab_fail(error, EDEN_E_MISMATCH, "'%.160s' has taken %llu steps, more than the %llu "
                         "of this run; raise epochs", path, (unsigned long long)saved->step,
@@ -325,7 +326,7 @@ static void take_over(lab_run *run, const lab_saved *saved)
     p->evaluated = saved->step && saved->step % run->epoch_steps == 0;
     p->grad_norm = 0;
     p->state_bytes_per_weight =
-        (double)eden_state_bytes(run->optimizer) / (double)lab_model_weights(run->model);
+        (double)eden_state_bytes(run->optimizer) / (double)run->problem->weights;
     run->failed = 0;
 }
 
@@ -336,7 +337,7 @@ eden_status lab_run_load(lab_run *run, const char *path, eden_error *error)
     if (status) return status;
     status = compare(run, saved, path, error);
     if (!status) status = eden_load(run->optimizer, path, 0, error);
-    if (!status) lab_model_widen(run->model);
+    if (!status) run->problem->kind->widen(run->problem);
     if (!status && eden_steps(run->optimizer) != saved->step) {
         run->failed = 1; /* the weights are the file's, the place in the run is not known */
         status = lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its step counts differ", path);

@@ -2,19 +2,16 @@
 #ifndef LAB_TRAIN_RUN_H
 #define LAB_TRAIN_RUN_H
 
-#include "lab/train.h"
+#include "lab/problem.h"
 
 struct lab_run {
     lab_config config;        /* with texts of its own */
-    const lab_data *data;
-    lab_model *model;
+    lab_problem *problem;
     eden_optimizer *optimizer;
     lab_progress progress;
     uint64_t epoch_steps;     /* steps to an epoch */
-    uint32_t *order;          /* rows of the training set in the order of `order_epoch` */
+    uint32_t *order;          /* examples in the order of `order_epoch`; NULL: there are none */
     uint64_t order_epoch;     /* from 1; 0: none yet */
-    float *x, *target;        /* a batch, gathered */
-    int32_t *label;
     double loss_sum;          /* over the epoch's rows so far */
     uint64_t loss_rows;
     double started;
@@ -22,10 +19,6 @@ struct lab_run {
     int lookahead;            /* gradients are wanted at the look-ahead point */
     int failed;               /* a step broke off half-way */
 };
-
-/* Fill `error` and return `status`. */
-eden_status lab_fail(eden_error *error, eden_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 /* An average as text into the options of an optimizer. */
 eden_status lab_average_read(const char *text, eden_config *options, eden_error *error);

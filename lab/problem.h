@@ -1,0 +1,96 @@
+/* problem.h - what a run trains: a table of functions and a few facts, one file for
+ * each kind. The loop in train.c knows no more of it.
+ *
+ * What a problem must remember from one step to the next, beside weights, belongs in
+ * frozen tensors that it registers with the optimizer: then it is in every checkpoint,
+ * and a resumed run goes on bit for bit. All else is a function of the config and of
+ * the numbers in lab_turn. */
+#ifndef LAB_PROBLEM_H
+#define LAB_PROBLEM_H
+
+#include "lab/train.h"
+
+/* Which batch is asked for. */
+typedef struct {
+    uint64_t epoch;        /* from 1                                            */
+    uint64_t batch;        /* of the epoch, from 0; past its end there are none,
+                              which happens where batches are accumulated       */
+    uint64_t number;       /* of the whole run, from 1                          */
+    const uint32_t *order; /* the epoch's permutation of `examples`, or NULL    */
+} lab_turn;
+
+/* What batches came to: a batch adds to it. */
+typedef struct {
+    double loss;           /* a sum over the rows                               */
+    double metric;         /* likewise                                          */
+    uint64_t rows;         /* what losses are a mean over                       */
+} lab_sums;
+
+struct lab_problem_kind {
+    /* From a checked config and what the kind learns from (const lab_data *, ...), which
+     * outlives the problem. A failure leaves nothing and NULL. */
+    eden_status (*create)(lab_problem **problem, const lab_config *config, const void *source,
+                          eden_error *error);
+    void (*destroy)(lab_problem *problem);
+
+    /* Is there address space for the products? As lab_model_fits().            */
+    eden_status (*fits)(const lab_problem *problem, eden_error *error);
+
+    /* How numbers are stored, once and before add(), and what that takes around a
+     * step, as in model.h. */
+    eden_status (*store)(lab_problem *problem, const lab_storage *storage, eden_error *error);
+    void (*zero_grads)(lab_problem *problem);
+    void (*narrow_grads)(lab_problem *problem);
+    void (*widen)(lab_problem *problem);
+
+    /* Give every tensor to the optimizer; those that are not matrices go to the group
+     * `vectors` (NULL: "default"). A kind may make groups of its own. */
+    eden_status (*add)(lab_problem *problem, eden_optimizer *optimizer, const char *vectors,
+                       eden_error *error);
+
+    /* Forward and backward on one batch: adds to the gradients and to *sums. */
+    eden_status (*learn)(lab_problem *problem, const lab_turn *turn, lab_sums *sums,
+                         eden_error *error);
+
+    /* Loss and metric of the test set by the weights as they are: means. `whole` asks
+     * for all of it where `samples_test` says that it is otherwise a fixed part. */
+    eden_status (*evaluate)(lab_problem *problem, int whole, double *loss, double *metric,
+                            eden_error *error);
+
+    /* What the problem makes when it is trained; NULL where it makes nothing. */
+    eden_status (*sample)(lab_problem *problem, const lab_sample_config *config,
+                          lab_sample *sample, eden_error *error);
+};
+
+/* The beginning of every problem; create() fills it in, and it stays as it is. */
+struct lab_problem {
+    const lab_problem_kind *kind;
+    const char *data;      /* name and contents, which a resume compares        */
+    uint64_t hash;
+    const char *network;   /* one line, likewise                                */
+    uint64_t weights;
+    uint64_t examples;     /* to be put in a new order each epoch; 0: none are  */
+    uint64_t batches;      /* in an epoch, at least 1                           */
+    int samples_test;      /* between epochs a fixed part of the test set is enough */
+    lab_metric metric;
+    lab_model *model;      /* the network, where there is just one of model.h   */
+};
+
+/* The functions of problems with a model. */
+eden_status lab_problem_fits(const lab_problem *problem, eden_error *error);
+eden_status lab_problem_store(lab_problem *problem, const lab_storage *storage,
+                              eden_error *error);
+void lab_problem_zero_grads(lab_problem *problem);
+void lab_problem_narrow_grads(lab_problem *problem);
+void lab_problem_widen(lab_problem *problem);
+eden_status lab_problem_add(lab_problem *problem, eden_optimizer *optimizer, const char *vectors,
+                            eden_error *error);
+
+/* Images and tables with labels or targets: the source is a lab_data. */
+extern const lab_problem_kind lab_supervised;
+
+/* Fill `error` and return `status`. */
+eden_status lab_fail(eden_error *error, eden_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
