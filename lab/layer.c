@@ -32,6 +32,18 @@ double lab_sum(const lab_real *x, uint64_t n)
     return sum;
 }
 
+lab_real lab_largest(const lab_real *x, uint64_t n)
+{
+    lab_real lane[LANES], top = x[0];
+    uint64_t i = 0;
+    for (int k = 0; k < LANES; k++) lane[k] = top;
+    for (; i + LANES <= n; i += LANES)
+        for (int k = 0; k < LANES; k++) lane[k] = x[i + (uint64_t)k] > lane[k] ? x[i + (uint64_t)k] : lane[k];
+    for (int k = 0; k < LANES; k++) top = lane[k] > top ? lane[k] : top;
+    for (; i < n; i++) top = x[i] > top ? x[i] : top;
+    return top;
+}
+
 double lab_sum_squares(const lab_real *x, lab_real center, uint64_t n)
 {
     lab_real lane[LANES] = { 0 };

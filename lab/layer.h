@@ -83,6 +83,9 @@ struct lab_layer {
     lab_tensor tensor[LAB_MOST_TENSORS];
     double rate;            /* dropout's                                       */
     uint64_t group;         /* a convolution's images in one product           */
+    uint64_t context, heads; /* of attention and embedding: rows of a sequence  */
+    lab_layer *other;       /* of a fork its sum and back, of a tied layer the
+                               embedding and back; NULL: none                  */
     uint64_t kept_bytes;    /* what a row keeps from forward to backward       */
     uint64_t scratch_count; /* values of scratch                               */
     uint64_t work;          /* multiplications for a row, roughly              */
@@ -105,7 +108,15 @@ void lab_max_pool(lab_layer *layer, lab_shape in);
 void lab_dropout(lab_layer *layer, lab_shape in, double rate);
 void lab_layer_norm(lab_layer *layer, const char *name, lab_shape in);
 int lab_batch_norm(lab_layer *layer, const char *name, lab_shape in);
+void lab_embedding(lab_layer *layer, const char *name, uint64_t tokens, uint64_t context,
+                   uint64_t width, double deviation);
+void lab_attention(lab_layer *layer, uint64_t width, uint64_t heads, uint64_t context);
+void lab_gelu(lab_layer *layer, lab_shape in);
+void lab_fork(lab_layer *layer, lab_shape in);
+void lab_residual(lab_layer *layer, lab_layer *fork);
+void lab_tied(lab_layer *layer, lab_layer *embedding);
 void lab_cross_entropy(lab_layer *layer, lab_shape in);
+void lab_cross_entropy_wide(lab_layer *layer, lab_shape in);
 void lab_squared_error(lab_layer *layer, lab_shape in);
 
 /* Describe the layer's next tensor and return it. */
@@ -114,6 +125,9 @@ lab_tensor *lab_tensor_add(lab_layer *layer, const char *name, const char *part,
 /* Sums of `n` values in a fixed order that vectorizes: plain, of squares of the
  * distance to `center`, and of products. */
 double lab_sum(const lab_real *x, uint64_t n);
+
+/* The largest of `n` values, at least 1; where some are NaN, any of the others. */
+lab_real lab_largest(const lab_real *x, uint64_t n);
 double lab_sum_squares(const lab_real *x, lab_real center, uint64_t n);
 double lab_sum_products(const lab_real *x, const lab_real *y, uint64_t n);
 

@@ -5,11 +5,17 @@
 #include <math.h>
 #include <string.h>
 
+/* A tied layer's weights are an embedding's. */
+static const lab_tensor *weights(const lab_layer *l)
+{
+    return l->other ? &l->other->tensor[0] : &l->tensor[0];
+}
+
 static void forward(lab_layer *l, lab_batch *batch, const lab_block *block)
 {
     const uint64_t in = lab_size(l->in_shape), out = lab_size(l->out_shape);
     const lab_matrix x = { l->in + block->first * in, in, 0 };
-    const lab_matrix w = { l->tensor[0].value, in, 1 };
+    const lab_matrix w = { weights(l)->value, in, 1 };
     lab_real *y = l->out + block->first * out;
     (void)batch;
     for (uint64_t r = 0; l->tensors > 1 && r < block->rows; r++)
@@ -23,9 +29,9 @@ static void backward(lab_layer *l, lab_batch *batch, const lab_block *block)
     const lab_real *dy = l->d_out + block->first * out;
     const lab_matrix d = { dy, out, 0 }, d_transposed = { dy, out, 1 };
     const lab_matrix x = { l->in + block->first * in, in, 0 };
-    const lab_matrix w = { l->tensor[0].value, in, 0 };
+    const lab_matrix w = { weights(l)->value, in, 0 };
     (void)batch;
-    lab_gemm(out, in, block->rows, d_transposed, x, 0, block->grads + l->tensor[0].offset, in);
+    lab_gemm(out, in, block->rows, d_transposed, x, 0, block->grads + weights(l)->offset, in);
     if (l->tensors > 1) {
         lab_real *db = block->grads + l->tensor[1].offset;
         memcpy(db, dy, out * sizeof *db);
@@ -55,4 +61,15 @@ void lab_dense(lab_layer *l, const char *name, lab_shape in, uint64_t out, int h
     lab_tensor *b = lab_tensor_add(l, name, "bias", LAB_VECTOR);
     b->ndim = 1;
     b->shape[0] = out;
+}
+
+/* A row's product with each vector of an embedding, which stands before it. */
+void lab_tied(lab_layer *l, lab_layer *embedding)
+{
+    l->kind = &dense;
+    l->in_shape = embedding->out_shape;
+    l->out_shape = (lab_shape){ embedding->tensor[0].shape[0], 1, 1 };
+    l->work = lab_size(l->in_shape) * lab_size(l->out_shape);
+    l->other = embedding;
+    embedding->other = l;
 }

@@ -1,4 +1,5 @@
 /* layer_loss.c - what is minimized, the mean over a batch, with its gradient. */
+#include "lab/fast.h"
 #include "lab/layer.h"
 
 #include <math.h>
@@ -32,6 +33,31 @@ static void cross_entropy_forward(lab_layer *l, lab_batch *batch, const lab_bloc
     batch->correct[block->index] = correct;
 }
 
+/* The same for many classes, in loops that vectorize. Of classes equally likely all count
+ * as right. */
+static void wide_forward(lab_layer *l, lab_batch *batch, const lab_block *block)
+{
+    const uint64_t n = lab_size(l->in_shape);
+    double loss = 0;
+    uint64_t correct = 0;
+    for (uint64_t r = block->first; r < block->first + block->rows; r++) {
+        const lab_real *restrict z = l->in + r * n;
+        lab_real *restrict d = batch->training ? l->d_in + r * n : block->scratch;
+        const uint64_t label = (uint64_t)batch->label[r];
+        const lab_real top = lab_largest(z, n);
+        for (uint64_t i = 0; i < n; i++) d[i] = lab_exp(z[i] - top);
+        const double sum = lab_sum(d, n);
+        loss += log(sum) + (double)top - (double)z[label];
+        correct += z[label] >= top;
+        if (!batch->training) continue;
+        const lab_real factor = (lab_real)(1 / (sum * (double)batch->count));
+        for (uint64_t i = 0; i < n; i++) d[i] *= factor;
+        d[label] -= (lab_real)(1 / (double)batch->count);
+    }
+    batch->loss[block->index] = loss;
+    batch->correct[block->index] = correct;
+}
+
 static void squared_error_forward(lab_layer *l, lab_batch *batch, const lab_block *block)
 {
     double loss = 0;
@@ -45,6 +71,7 @@ static void squared_error_forward(lab_layer *l, lab_batch *batch, const lab_bloc
 }
 
 static const lab_layer_kind cross_entropy = { .forward = cross_entropy_forward };
+static const lab_layer_kind wide = { .forward = wide_forward };
 static const lab_layer_kind squared_error = { .forward = squared_error_forward };
 
 void lab_cross_entropy(lab_layer *l, lab_shape in)
@@ -52,6 +79,14 @@ void lab_cross_entropy(lab_layer *l, lab_shape in)
     l->kind = &cross_entropy;
     l->in_shape = in;
     l->work = 16 * lab_size(in);
+}
+
+void lab_cross_entropy_wide(lab_layer *l, lab_shape in)
+{
+    l->kind = &wide;
+    l->in_shape = in;
+    l->scratch_count = lab_size(in);
+    l->work = 8 * lab_size(in);
 }
 
 void lab_squared_error(lab_layer *l, lab_shape in)

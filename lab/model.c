@@ -5,6 +5,7 @@
 #include "lab/gemm.h"
 #include "lab/model_inside.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +102,11 @@ static eden_status check_rows(const lab_model *m, const float *x, const int32_t 
     if (m->classes ? !label : !target)
         return data_fail(error, EDEN_E_ARGUMENT, "the model needs %s",
                          m->classes ? "labels, and there are none" : "targets, and there are none");
+    for (uint64_t i = 0; m->tokens && i < count; i++)
+        if (!(x[i] >= 0 && x[i] < (float)m->tokens && x[i] == floorf(x[i])))
+            return data_fail(error, EDEN_E_VALUE, "row %llu is %g, and rows are whole numbers from 0 to "
+                             "%llu", (unsigned long long)i, (double)x[i],
+                             (unsigned long long)m->tokens - 1);
     for (uint64_t i = 0; m->classes && i < count; i++)
         if (label[i] < 0 || (uint64_t)label[i] >= m->classes)
             return data_fail(error, EDEN_E_VALUE, "row %llu has the label %d, and classes are 0 to %llu",
@@ -154,7 +160,41 @@ eden_status lab_model_eval(lab_model *m, const lab_split *split, double *loss, u
     return EDEN_OK;
 }
 
-/* ---- creating --------------------------------------------------------------------------- */
+/* All but the last layer, which is the loss. */
+eden_status lab_model_outputs(lab_model *m, const float *x, uint64_t count, const lab_real **outputs,
+                              eden_error *error)
+{
+    if (!m || !x || !count || !outputs)
+        return data_fail(error, EDEN_E_ARGUMENT, "lab_model_outputs() was given nothing");
+    const eden_status status = lab_model_reserve(m, count, error);
+    if (status) return status;
+    begin_batch(m, x, NULL, NULL, count);
+    m->batch.training = 0;
+    m->eval.steps--;
+    run_program(m, &m->eval);
+    m->eval.steps++;
+    *outputs = m->layer[m->layers - 1].in;
+    return EDEN_OK;
+}
+
+/* ---- creating------------------------------------------------------------------------ */
+
+eden_status lab_model_ready(lab_model **out, lab_model *m, uint32_t threads, eden_status status,
+                            eden_error *error)
+{
+    if (!status) {
+        m->workers = lab_workers_create(threads);
+        status = m->workers ? lab_model_start(m, error)
+                            : data_fail(error, EDEN_E_MEMORY, "there is not enough memory for threads");
+    }
+    if (status) {
+        lab_model_destroy(m);
+        return status;
+    }
+    lab_gemm_one_thread();
+    *out = m;
+    return EDEN_OK;
+}
 
 eden_status lab_model_create(lab_model **model, const lab_model_config *config,
                              const lab_data *data, eden_error *error)
@@ -169,18 +209,7 @@ eden_status lab_model_create(lab_model **model, const lab_model_config *config,
         if (splits[i]->count > 0)
             status = check_rows(m, splits[i]->x, splits[i]->label, splits[i]->target,
                                 splits[i]->count, error);
-    if (!status) {
-        m->workers = lab_workers_create(config->threads);
-        status = m->workers ? lab_model_start(m, error)
-                            : data_fail(error, EDEN_E_MEMORY, "there is not enough memory for threads");
-    }
-    if (status) {
-        lab_model_destroy(m);
-        return status;
-    }
-    lab_gemm_one_thread();
-    *model = m;
-    return EDEN_OK;
+    return lab_model_ready(model, m, config->threads, status, error);
 }
 
 void lab_model_destroy(lab_model *m)

@@ -12,6 +12,7 @@
 #include <eden/eden.h>
 
 #include "lab/data.h"
+#include "lab/real.h"
 #include "lab/storage.h"
 
 typedef struct lab_model lab_model;
@@ -69,5 +70,10 @@ eden_status lab_model_train(lab_model *model, const float *x, const int32_t *lab
 /* The same without gradients, dropout or running statistics, for a whole split. */
 eden_status lab_model_eval(lab_model *model, const lab_split *split, double *loss,
                            uint64_t *correct, eden_error *error);
+
+/* What the layers before the loss make of `count` rows, outside training; the outputs are
+ * the model's until it is next used. */
+eden_status lab_model_outputs(lab_model *model, const float *x, uint64_t count,
+                              const lab_real **outputs, eden_error *error);
 
 #endif

@@ -98,7 +98,7 @@ static eden_status read_config(plan *p, const lab_model_config *config, eden_err
 
 /* ---- adding layers ---------------------------------------------------------------------- */
 
-static lab_layer *next_layer(lab_model *m)
+lab_layer *lab_model_next(lab_model *m)
 {
     lab_layer *l = &m->layer[m->layers];
     l->number = m->layers++;
@@ -112,8 +112,8 @@ static eden_status add_norm(lab_model *m, norm_kind norm, uint32_t number, eden_
     const lab_shape in = last_shape(m);
     char name[16];
     snprintf(name, sizeof name, "norm%u", number);
-    if (norm == NORM_LAYER) lab_layer_norm(next_layer(m), name, in);
-    if (norm == NORM_BATCH && !lab_batch_norm(next_layer(m), name, in))
+    if (norm == NORM_LAYER) lab_layer_norm(lab_model_next(m), name, in);
+    if (norm == NORM_BATCH && !lab_batch_norm(lab_model_next(m), name, in))
         return data_fail(error, EDEN_E_MEMORY, "there is not enough memory for the model");
     return EDEN_OK;
 }
@@ -124,11 +124,11 @@ static eden_status add_hidden(lab_model *m, const plan *p, lab_shape in, eden_er
     char name[16];
     for (uint32_t i = 0; i < p->widths; i++) {
         snprintf(name, sizeof name, "layer%u", i + 1);
-        lab_dense(next_layer(m), name, in, p->width[i], p->norm != NORM_BATCH, 2);
+        lab_dense(lab_model_next(m), name, in, p->width[i], p->norm != NORM_BATCH, 2);
         const eden_status status = add_norm(m, p->norm, i + 1, error);
         if (status) return status;
         in = last_shape(m);
-        lab_relu(next_layer(m), in);
+        lab_relu(lab_model_next(m), in);
     }
     return EDEN_OK;
 }
@@ -145,13 +145,13 @@ static eden_status add_convolutions(lab_model *m, const plan *p, lab_shape in, e
                              (unsigned long long)m->layer[0].in_shape.height,
                              (unsigned long long)m->layer[0].in_shape.width, i, p->widths);
         snprintf(name, sizeof name, "conv%u", i + 1);
-        lab_convolution(next_layer(m), name, in, p->width[i], p->norm != NORM_BATCH);
+        lab_convolution(lab_model_next(m), name, in, p->width[i], p->norm != NORM_BATCH);
         const eden_status status = add_norm(m, p->norm, i + 1, error);
         if (status) return status;
         in = last_shape(m);
-        lab_max_pool(next_layer(m), in);
+        lab_max_pool(lab_model_next(m), in);
         in = last_shape(m);
-        lab_relu(next_layer(m), in);
+        lab_relu(lab_model_next(m), in);
     }
     return EDEN_OK;
 }
@@ -162,11 +162,11 @@ static void add_end(lab_model *m, const plan *p, lab_shape in, uint64_t outputs)
     const int is_cnn = strcmp(p->kind, "cnn") == 0;
     snprintf(name, sizeof name, "layer%u", is_cnn ? 1 : p->widths + 1);
     if (m->layers) in = last_shape(m);
-    if (p->dropout > 0) lab_dropout(next_layer(m), in, p->dropout);
-    lab_dense(next_layer(m), name, in, outputs, 1, 1);
+    if (p->dropout > 0) lab_dropout(lab_model_next(m), in, p->dropout);
+    lab_dense(lab_model_next(m), name, in, outputs, 1, 1);
     in = last_shape(m);
-    if (m->classes) lab_cross_entropy(next_layer(m), in);
-    else lab_squared_error(next_layer(m), in);
+    if (m->classes) lab_cross_entropy(lab_model_next(m), in);
+    else lab_squared_error(lab_model_next(m), in);
 }
 
 /* ---- limits and programs ------------------------------------------------------------------ */
@@ -217,10 +217,10 @@ static void make_programs(lab_model *m)
 /* Convolutions are products for an image or a few, so that small blocks cost them
  * nothing; products of dense layers want more rows. Each block has gradients of
  * its own, which a large model can afford for fewer blocks. */
-static void set_limits(lab_model *m, int is_cnn)
+static void set_limits(lab_model *m, uint64_t least_rows)
 {
     const uint64_t values = (uint64_t)1 << 26;
-    m->least_rows = is_cnn ? 8 : 32;
+    m->least_rows = least_rows;
     m->most_blocks = values / m->learned;
     if (m->most_blocks < 1) m->most_blocks = 1;
     if (m->most_blocks > LAB_MOST_BLOCKS) m->most_blocks = LAB_MOST_BLOCKS;
@@ -232,11 +232,37 @@ static void set_limits(lab_model *m, int is_cnn)
     m->scratch_count = (m->scratch_count + 15) / 16 * 16;
 }
 
+int lab_model_complete(lab_model *m, uint64_t least_rows)
+{
+    if (!place(m)) return 0;
+    set_limits(m, least_rows);
+    make_programs(m);
+    return 1;
+}
+
+eden_status lab_model_too_large(eden_error *error)
+{
+    return data_fail(error, EDEN_E_VALUE, "the model has more than %llu weights: choose "
+                     "smaller widths", (unsigned long long)MOST_WEIGHTS);
+}
+
 /* ---- describing ------------------------------------------------------------------------------ */
+
+/* Digits in threes. */
+void lab_model_count_text(const lab_model *m, char *at, const char *end)
+{
+    char number[32];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)m->weights);
+    for (size_t i = 0, n = strlen(number); i < n && end - at > 1; i++) {
+        if (i > 0 && (n - i) % 3 == 0) *at++ = ',';
+        *at++ = number[i];
+    }
+    snprintf(at, (size_t)(end - at), " weights");
+}
 
 static void describe(lab_model *m, const plan *p, const lab_data *data, uint64_t outputs)
 {
-    char *at = m->text, *end = m->text + sizeof m->text, number[32];
+    char *at = m->text, *end = m->text + sizeof m->text;
     const int is_cnn = strcmp(p->kind, "cnn") == 0;
     if (is_cnn)
         at += snprintf(at, (size_t)(end - at), "cnn %ux%ux%u", data->channels, data->height,
@@ -252,15 +278,9 @@ static void describe(lab_model *m, const plan *p, const lab_data *data, uint64_t
     if (p->dropout > 0)
         at += snprintf(at, (size_t)(end - at), ", dropout %llu %%",
                        (unsigned long long)(100 * p->dropout + 0.5));
-    /* Digits in threes. */
-    snprintf(number, sizeof number, "%llu", (unsigned long long)m->weights);
     *at++ = ',';
     *at++ = ' ';
-    for (size_t i = 0, n = strlen(number); i < n; i++) {
-        if (i > 0 && (n - i) % 3 == 0) *at++ = ',';
-        *at++ = number[i];
-    }
-    snprintf(at, (size_t)(end - at), " weights");
+    lab_model_count_text(m, at, end);
 }
 
 eden_status lab_model_build(lab_model *m, const lab_model_config *config, const lab_data *data,
@@ -287,11 +307,7 @@ eden_status lab_model_build(lab_model *m, const lab_model_config *config, const 
     status = is_cnn ? add_convolutions(m, &p, in, error) : add_hidden(m, &p, in, error);
     if (status) return status;
     add_end(m, &p, in, outputs);
-    if (!place(m))
-        return data_fail(error, EDEN_E_VALUE, "the model has more than %llu weights: choose "
-                         "smaller widths", (unsigned long long)MOST_WEIGHTS);
-    set_limits(m, is_cnn);
-    make_programs(m);
+    if (!lab_model_complete(m, is_cnn ? 8 : 32)) return lab_model_too_large(error);
     describe(m, &p, data, outputs);
     return EDEN_OK;
 }

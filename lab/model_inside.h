@@ -6,7 +6,7 @@
 #include "lab/model.h"
 #include "lab/workers.h"
 
-enum { LAB_MOST_LAYERS = 80 };
+enum { LAB_MOST_LAYERS = 208 };
 
 /* One thing to do with each block, and then one with them all, of which either
  * may be absent. */
@@ -35,7 +35,9 @@ struct lab_model {
     uint16_t *stored, *stored_grads;  /* what the optimizer gets instead of these,
                                          at the same places; or NULL           */
     uint64_t work;                    /* multiplications for a row, forward    */
-    uint64_t least_rows, most_blocks; /* how a batch is cut                    */
+    uint64_t least_rows, most_blocks; /* how a batch is cut,                   */
+    uint64_t unit;                    /* and what is not cut: a sequence; 0: none is */
+    uint64_t tokens;                  /* features are whole and below; 0: any  */
     lab_workers *workers;
     lab_batch batch;
     /* Buffers for batches of up to `rows` rows. */
@@ -50,6 +52,22 @@ struct lab_model {
  * own themselves. */
 eden_status lab_model_build(lab_model *model, const lab_model_config *config,
                             const lab_data *data, eden_error *error);
+
+/* Add a layer, for a family's function to fill in. */
+lab_layer *lab_model_next(lab_model *model);
+
+/* When all layers are there: where tensors are, limits and programs. Blocks have
+ * `least_rows` rows where there are so many. 0 if there are too many weights. */
+int lab_model_complete(lab_model *model, uint64_t least_rows);
+eden_status lab_model_too_large(eden_error *error);
+
+/* "826,880 weights" behind what is at `at`, in what is there up to `end`. */
+void lab_model_count_text(const lab_model *model, char *at, const char *end);
+
+/* Threads and weights for a model that is built. With a status other than EDEN_OK, and
+ * after a failure, the model is destroyed; else it is *out. */
+eden_status lab_model_ready(lab_model **out, lab_model *model, uint32_t threads,
+                            eden_status status, eden_error *error);
 
 /* Refuse an optimizer, or 16 bits, for a build that does not compute in float. */
 eden_status lab_model_no_float(eden_error *error);

@@ -62,6 +62,7 @@ void lab_model_cut(const lab_model *m, uint64_t count, uint64_t *blocks, uint64_
     uint64_t most = (count + m->least_rows - 1) / m->least_rows;
     if (most > m->most_blocks) most = m->most_blocks;
     *block_rows = (count + most - 1) / most;
+    if (m->unit) *block_rows = (*block_rows + m->unit - 1) / m->unit * m->unit;
     *blocks = (count + *block_rows - 1) / *block_rows;
 }
 
