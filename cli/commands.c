@@ -6,6 +6,7 @@
 #include "cli/names.h"
 #include "cli/output.h"
 #include "lab/storage.h"
+#include "lab/transformer.h"
 
 #define END { 0 }
 #define SWITCH(name, doc) { name, 0, CLI_SWITCH, NULL, doc, NULL, 0, 0, CLI_NOTHING, NULL, 0 }
@@ -63,6 +64,13 @@ static const cli_option train[] = {
       CLI_OPTIMIZERS, NULL, 0 },
     MANY("set", "NAME=VALUE", "a setting of the optimizer, the same as --NAME VALUE"),
     TRAINING("target"),
+    COUNT("layers", "N", 1, LAB_MOST_BLOCK_LAYERS, "4", "text: blocks of the transformer"),
+    COUNT("heads", "N", 1, 65536, "4", "text: heads of attention, which divide the width"),
+    COUNT("width", "N", 1, 65536, "128", "text: values of a byte between blocks"),
+    COUNT("context", "N", 1, LAB_MOST_CONTEXT, "64", "text: bytes that the network sees at once"),
+    COUNT("sample", "N", 0, 1e7, "500", "text: bytes that it writes at the end"),
+    REAL("temperature", "T", 0, 100, "0.8",
+         "text: how freely it writes; 0 takes the likeliest byte, 1 each by its chance"),
     FILES("log", "write a JSON record of every step and epoch to this file"),
     COUNT("log-every", "N", 1, 1e9, "1", "steps to a record"),
     FILES("save", "write a checkpoint after every epoch and at the end"),
@@ -130,7 +138,7 @@ static const cli_option bench[] = {
 #define TASKS                                                                             \
     "The task is 'digits' (1,797 images that come with Eden), 'mnist DIR' (a folder of "  \
     "four IDX files, gzipped or not) or 'csv FILE --label COLUMN' (a table with a header " \
-    "line). "
+    "line)"
 
 static const cli_command commands[] = {
     { "list", "list the optimizers", "",
@@ -142,8 +150,15 @@ static const cli_command commands[] = {
       "how to spell other libraries' variants with it, and its paper.",
       "eden show {usual}\n", json_only, 1, 1, 0, 0, CLI_OPTIMIZERS, NULL, cli_show },
     { "train", "train a network", "TASK [DATA]",
-      TASKS "Every setting of the chosen optimizer is a flag. Without --lr the rate comes from a "
+      TASKS ", or 'text [FILE]' (a transformer that learns which byte comes next, in a file of yours "
+      "or in sources of Eden's). "
+      "Every setting of the chosen optimizer is a flag. Without --lr the rate comes from a "
       "table for this task, model and optimizer, and the command says so.\n\n"
+      "A text is learned from its first 9 of 10 bytes and tested on the others: on all of them at the "
+      "end, on a fixed part between epochs. Its epochs are 250 batches of sequences from anywhere, "
+      "its losses nats a byte, and its rate rises over 100 steps and falls along a cosine to a tenth. "
+      "Gradients are clipped to a norm of 1, biases and norms never decay, and at the end the "
+      "network writes a sample of its own.\n\n"
       "Networks compute in float32. --dtype, --grad-dtype and --state-dtype say what lies in memory "
       "between steps; --rounding keeps what 16-bit weights would lose of a step: in float32 copies "
       "(master), in the bits that bf16 lacks (split), in the mean (stochastic) or for the next step "
@@ -155,10 +170,11 @@ static const cli_command commands[] = {
       "eden train digits\n"
       "eden train digits --optimizer {old} --lr 0.1 --schedule 'cosine(900)'\n"
       "eden train mnist data/mnist --model cnn --log run.jsonl --save run.safetensors\n"
-      "eden train csv houses.csv --label price --model logistic\n",
-      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|csv", cli_train },
+      "eden train csv houses.csv --label price --model logistic\n"
+      "eden train text plays.txt --save plays.safetensors --sample 2000\n",
+      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|csv|text", cli_train },
     { "compare", "train with every optimizer and compare", "TASK [DATA]",
-      TASKS "Every optimizer sees the same data in the same order and starts from the same "
+      TASKS ". Every optimizer sees the same data in the same order and starts from the same "
       "weights; its rate comes from a table. The row 'none' is a network that is not trained.\n\n"
       "Steps to the target are counted to the end of the epoch that first reaches it.",
       "eden compare digits\n"

@@ -29,6 +29,16 @@ static size_t sequence(const unsigned char *s)
     return length;
 }
 
+void cli_clean_text(char *text, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        const int plain = text[i] == '\n' || text[i] == '\t';
+        const size_t bytes = plain ? 1 : sequence((const unsigned char *)text + i);
+        if (!bytes) text[i] = '?';
+        i += bytes ? bytes : 1;
+    }
+}
+
 static void say(const char *format, va_list list)
 {
     char text[1024];

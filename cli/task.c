@@ -10,14 +10,15 @@
 typedef struct {
     const char *name;
     const char *operand; /* NULL: none */
-    int folder;          /* 1: the operand is one */
+    enum { NOTHING, FOLDER, TABLE, MAY_BE } form; /* of the operand */
     uint64_t epochs, cnn_epochs, batch;
 } task;
 
 static const task tasks[] = {
-    { "digits", NULL, 0, 40, 20, 32 },
-    { "mnist", "the folder of its IDX files", 1, 20, 15, 64 },
-    { "csv", "the file", 0, 40, 20, 32 },
+    { "digits", NULL, NOTHING, 40, 20, 32 },
+    { "mnist", "the folder of its IDX files", FOLDER, 20, 15, 64 },
+    { "csv", "the file", TABLE, 40, 20, 32 },
+    { "text", NULL, MAY_BE, 0, 0, 0 }, /* source.c has the rest */
 };
 enum { TASKS = sizeof tasks / sizeof *tasks };
 
@@ -37,6 +38,29 @@ static const char *kind_option(const cli_args *args)
     return "target";
 }
 
+/* Options that say nothing to a task. */
+static int check_options(const cli_args *args, const task *t)
+{
+    static const char *const not_of_text[] = { "model", "widths", "norm", "no-decay", NULL };
+    static const char *const of_text[] = { "layers", "heads",  "width", "context",
+                                           "sample", "temperature", NULL };
+    const int text = t->form == MAY_BE, table = t->form == TABLE;
+    if (!table && cli_has(args, "label"))
+        return cli_usage(args->command, "--label is for csv; %s has %s", t->name,
+                         text ? "bytes, each to be predicted" : "its labels");
+    if (!table && cli_has(args, kind_option(args)))
+        return cli_usage(args->command, "--%s is for csv; %s has %s", kind_option(args), t->name,
+                         text ? "bytes" : "classes");
+    for (const char *const *o = text ? not_of_text : of_text; *o; o++)
+        if (cli_has(args, *o))
+            return cli_usage(args->command, text ? "--%s is not for text, which has a transformer that "
+                                                   "decays only its matrices"
+                                                 : "--%s is for text alone", *o);
+    if (cli_has(args, "temperature") && cli_count(args, "sample", 1) == 0)
+        return cli_usage(args->command, "--temperature does nothing with --sample 0");
+    return CLI_OK;
+}
+
 int cli_task_name(const cli_args *args, const char **name)
 {
     const char *word = args->operands[0];
@@ -47,24 +71,20 @@ int cli_task_name(const cli_args *args, const char **name)
         for (size_t i = 0; i < TASKS; i++) cli_nearest_try(&nearest, tasks[i].name);
         cli_nearest_hint(&nearest, "", hint);
         return cli_usage(args->command, "unknown task '%.60s'%s", word,
-                         *hint ? hint : "; there are digits, mnist and csv");
+                         *hint ? hint : "; there are digits, mnist, csv and text");
     }
     *name = t->name;
     if (t->operand && args->operand_count < 2)
         return cli_usage(args->command, "%s needs %s: eden %s %s %s", t->name, t->operand,
-                         args->command->name, t->name, t->folder ? "DIR" : "FILE --label COLUMN");
-    if (!t->operand && args->operand_count > 1)
+                         args->command->name, t->name, t->form == FOLDER ? "DIR" : "FILE --label COLUMN");
+    if (t->form == MAY_BE && strcmp(args->command->name, "train") != 0)
+        return cli_usage(args->command, "text is for 'eden train text --optimizer NAME', one at a time");
+    if (t->form == NOTHING && args->operand_count > 1)
         return cli_usage(args->command, "%s comes with Eden and takes no '%.60s'", t->name,
                          args->operands[1]);
-    const int table = t->operand && !t->folder;
-    if (table && !cli_has(args, "label"))
+    if (t->form == TABLE && !cli_has(args, "label"))
         return cli_usage(args->command, "%s needs --label COLUMN, the column to predict", t->name);
-    if (!table && cli_has(args, "label"))
-        return cli_usage(args->command, "--label is for csv; %s has its labels", t->name);
-    if (!table && cli_has(args, kind_option(args)))
-        return cli_usage(args->command, "--%s is for csv; %s has classes", kind_option(args),
-                         t->name);
-    return CLI_OK;
+    return check_options(args, t);
 }
 
 int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data)
@@ -76,11 +96,11 @@ int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data)
     int code = cli_task_name(args, &name);
     if (code) return code;
     const task *t = find(name);
-    if (t->operand) code = cli_can_read(args->operands[1], t->folder);
+    if (t->operand) code = cli_can_read(args->operands[1], t->form == FOLDER);
     if (code) return code;
     if (!t->operand)
         status = lab_data_digits(data, &error);
-    else if (t->folder)
+    else if (t->form == FOLDER)
         status = lab_data_idx(data, args->operands[1], &error);
     else
         status = lab_data_csv(data, args->operands[1], cli_text(args, "label", NULL),
@@ -152,8 +172,7 @@ int cli_task_rate(const cli_args *args, const lab_config *config, cli_settings *
     return CLI_OK;
 }
 
-/* 1437 as "1,437". */
-static const char *grouped(uint64_t value, char text[32])
+const char *cli_grouped(uint64_t value, char text[32])
 {
     char plain[32];
     size_t n = 0;
@@ -179,6 +198,6 @@ const char *cli_task_describe(const lab_data *data, char text[CLI_TASK_ROOM])
         snprintf(shape, sizeof shape, "%lu x %lu x %lu", (unsigned long)data->channels,
                  (unsigned long)data->height, (unsigned long)data->width);
     snprintf(text, CLI_TASK_ROOM, "%s training and %s test examples of %s, %s",
-             grouped(data->train.count, train), grouped(data->test.count, test), shape, kind);
+             cli_grouped(data->train.count, train), cli_grouped(data->test.count, test), shape, kind);
     return text;
 }

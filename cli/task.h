@@ -9,7 +9,7 @@
 
 /* All of these have told a failure and return the exit code. */
 
-/* The task's name, "digits", "mnist" or "csv", which is also its name in the table
+/* The task's name, "digits", "mnist", "csv" or "text", which is also its name in the table
  * of learning rates; refuses unknown tasks, and operands and options that do not
  * belong to the task. It reads no file. */
 int cli_task_name(const cli_args *args, const char **name);
@@ -34,6 +34,7 @@ int cli_task_rate(const cli_args *args, const lab_config *config, cli_settings *
 
 /* "1,437 training and 360 test examples of 8 x 8, 10 classes". Returns `text`. */
 #define CLI_TASK_ROOM 160
+const char *cli_grouped(uint64_t value, char text[32]); /* 1437 as "1,437" */
 const char *cli_task_describe(const lab_data *data, char text[CLI_TASK_ROOM]);
 
 #endif

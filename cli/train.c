@@ -10,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/json.h"
 #include "cli/names.h"
+#include "cli/sample.h"
 #include "cli/storage.h"
 
 /* ---- before the first step ------------------------------------------------------------ */
@@ -17,8 +18,9 @@
 static int fresh_settings(cli_training *t)
 {
     const char *name = cli_text(t->args, "optimizer", NULL);
-    int code = cli_settings_create(&t->settings, name ? name : lab_default_optimizer());
+    int code = cli_settings_create(&t->settings, name ? name : lab_task_optimizer(t->task));
     if (!code) code = cli_settings_from(&t->settings, t->args);
+    if (!code) code = cli_source_settings(t->args, &t->settings);
     if (!code) code = cli_settings_check(&t->settings, t->args->command);
     if (code) return code;
     const size_t decay = eden_rule_hyper_index(t->settings.rule, "weight_decay");
@@ -30,7 +32,7 @@ static int fresh_settings(cli_training *t)
 
 static int fresh_config(cli_training *t)
 {
-    int code = cli_task_config(t->args, &t->data, &t->config, t->schedule);
+    int code = cli_source_config(t->args, &t->data, &t->config, &t->texts);
     if (!code) code = cli_storage_check(&t->config.storage, &t->settings, t->args->command);
     if (!code) code = cli_task_rate(t->args, &t->config, &t->settings, &t->source);
     if (code) return code;
@@ -47,10 +49,10 @@ static int prepare(cli_training *t)
     int code = cli_train_check(t);
     if (!code) code = t->resume ? cli_train_resume(t) : fresh_settings(t);
     const uint64_t seed = t->resume ? t->config.seed : cli_count(t->args, "seed", 1);
-    if (!code) code = cli_task_load(t->args, seed, &t->data);
+    if (!code) code = cli_source_load(t->args, seed, &t->data);
     if (!code && !t->resume) code = fresh_config(t);
     if (code) return code;
-    if (lab_run_create(&t->run, &t->config, &t->data, &error))
+    if (lab_run_create_for(&t->run, &t->config, t->data.kind, t->data.at, &error))
         return cli_fail_eden(&error, t->resume ? CLI_READING : CLI_RUNNING);
     if (lab_run_fits(t->run, &error)) return cli_fail_eden(&error, CLI_RUNNING);
     if (t->resume && lab_run_load(t->run, t->resume, &error))
@@ -58,7 +60,8 @@ static int prepare(cli_training *t)
                                              : cli_fail_eden(&error, CLI_READING);
     if (t->resume && t->save && !strcmp(t->resume, t->save))
         t->saved_step = lab_run_progress(t->run)->step;
-    t->header = cli_log_header(t->task, &t->config, lab_run_problem(t->run), t->data.classes,
+    t->header = cli_log_header(t->task, &t->config, lab_run_problem(t->run),
+                               t->data.data.classes,
                                lab_run_progress(t->run)->steps);
     t->history = json_array();
     return t->header && t->history ? CLI_OK : cli_no_memory();
@@ -71,8 +74,9 @@ static void print_head(const cli_training *t)
     const lab_config *c = &t->config;
     const size_t lr = eden_rule_hyper_index(t->settings.rule, "lr");
     if (lr != SIZE_MAX) cli_print_number(t->settings.values[lr], number);
-    fprintf(t->out, "%-10s%s\n", "data", t->data.name);
-    fprintf(t->out, "%10s%s\n%-10s%s\n", "", cli_task_describe(&t->data, text), "model",
+    fprintf(t->out, "%-10s%s\n", "data",
+            lab_run_problem(t->run)->data);
+    fprintf(t->out, "%10s%s\n%-10s%s\n", "", cli_source_describe(&t->data, text), "model",
             lab_run_problem(t->run)->network);
     const int column = fprintf(t->out, "%-10s%s, lr %s (", "optimizer", t->settings.name, number);
     cli_wrap(t->out, 10, column, 79, t->source);
@@ -210,6 +214,14 @@ static void print_end(const cli_training *t)
     if (t->save && !t->save_code) fprintf(t->out, "%-10s%s\n", "saved", t->save);
 }
 
+/* A run that was stopped makes no sample. */
+static int sample(cli_training *t)
+{
+    const lab_progress *p = lab_run_progress(t->run);
+    if (p->step < p->steps) return CLI_OK;
+    return cli_sample(t, cli_has(t->args, "json") ? t->header : NULL);
+}
+
 /* One document on stdout: the header, where the run ended, and the epochs. */
 static int print_json(cli_training *t)
 {
@@ -243,7 +255,8 @@ static int train(cli_training *t)
     const int log_code = cli_log_close(&t->log);
     if (code) return code;
     print_end(t);
-    if (cli_has(t->args, "json")) code = print_json(t);
+    code = sample(t);
+    if (!code && cli_has(t->args, "json")) code = print_json(t);
     if (!code) code = t->save_code;
     if (!code && cli_interrupt() && p->step < p->steps) code = 128 + cli_interrupt();
     return code ? code : log_code;
@@ -257,16 +270,20 @@ static int evaluate(cli_training *t)
     const lab_progress *p = lab_run_progress(t->run);
     if (lab_run_evaluate(t->run, &loss, &accuracy, &error))
         return cli_fail_eden(&error, CLI_RUNNING);
-    if (cli_has(t->args, "json")) {
+    const int json = cli_has(t->args, "json");
+    if (!json) {
+        print_head(t);
+        print_test(t, loss, accuracy);
+    }
+    const int code = cli_has(t->args, "sample") ? cli_sample(t, json ? t->header : NULL) : CLI_OK;
+    if (!code && json) {
         json_object_set_new(t->header, "step", json_integer((json_int_t)p->step));
         json_object_set_new(t->header, "test_loss", cli_json_exact(loss));
         snprintf(metric, sizeof metric, "test_%.50s", p->metric.name ? p->metric.name : "accuracy");
         json_object_set_new(t->header, metric, cli_json_exact(accuracy));
         return cli_json_print(json_incref(t->header), stdout, 2);
     }
-    print_head(t);
-    print_test(t, loss, accuracy);
-    return CLI_OK;
+    return code;
 }
 
 int cli_train(const cli_args *args)
@@ -278,7 +295,7 @@ int cli_train(const cli_args *args)
     json_decref(t.header);
     json_decref(t.history);
     lab_run_destroy(t.run);
-    lab_data_free(&t.data);
+    cli_source_free(&t.data);
     lab_saved_close(t.saved);
     cli_lock_release(&t.save_lock);
     cli_lock_release(&t.log_lock);

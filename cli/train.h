@@ -8,7 +8,7 @@
 #include "cli/log.h"
 #include "cli/progress.h"
 #include "cli/settings.h"
-#include "cli/task.h"
+#include "cli/source.h"
 
 typedef struct {
     const cli_args *args;
@@ -16,9 +16,9 @@ typedef struct {
     const char *save, *resume;  /* paths, or NULL                               */
     FILE *out;                  /* for people                                   */
     lab_saved *saved;           /* of --resume                                  */
-    lab_data data;
+    cli_source data;
     lab_config config;
-    char schedule[CLI_SCHEDULE_ROOM]; /* config's, if none was asked for */
+    cli_config_texts texts;     /* config's, where none were given */
     cli_settings settings;
     char *settings_text, *older; /* the checkpoint before that of --save, if needed */
     lab_run *run;

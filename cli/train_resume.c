@@ -115,8 +115,9 @@ int cli_train_check(cli_training *t)
 
 /* ---- against the checkpoint ----------------------------------------------------------- */
 
-static int refuse(const cli_training *t, const char *option, const char *given, const char *theirs)
+static int refuse(const void *context, const char *option, const char *given, const char *theirs)
 {
+    const cli_training *t = context;
     return cli_usage(t->args->command, "--%s%s%.60s contradicts the checkpoint, which has %.80s",
                      option, *given ? " " : "", given, theirs);
 }
@@ -176,6 +177,7 @@ static int check_options(const cli_training *t)
     if (!code) code = check_number(t, "clip", c->clip_norm, 0);
     if (!code) code = check_number(t, "accumulate", c->accumulate, 0);
     if (!code) code = check_text(t, "average", c->average);
+    if (!code) code = cli_source_check(t->args, c->task, refuse, t);
     if (!code) code = check_number(t, "seed", (double)c->seed, -1);
     if (!code) code = check_word(t, "dtype", LAB_DTYPES, c->storage.dtype);
     if (!code) code = check_word(t, "grad-dtype", LAB_DTYPES, c->storage.grad_dtype);
@@ -238,7 +240,8 @@ static void quoted(FILE *out, const char *word)
 
 void cli_train_print_resume(const cli_training *t)
 {
-    static const char *const kept[] = { "label", "target", "save", "log", "log-every", "threads" };
+    static const char *const kept[] = { "label", "target", "save", "log", "log-every", "threads", "sample",
+                                         "temperature" };
     const cli_args *args = t->args;
     fputs("  eden train", t->out);
     for (size_t i = 0; i < args->operand_count; i++) quoted(t->out, args->operands[i]);

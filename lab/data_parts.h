@@ -32,9 +32,9 @@ eden_status data_make_splits(lab_data *data, uint64_t train, uint64_t test, cons
 /* Set the hash, once everything else is there. */
 void data_set_hash(lab_data *data);
 
-/* The built-in digits as they lie in the source tree: gzipped CSV. The build
- * makes these from the file. */
-extern const unsigned char data_digits_gz[];
-extern const size_t data_digits_gz_size;
+/* The built-in digits and text as they lie in the source tree: gzipped CSV, and gzipped
+ * sources that scripts/corpus puts together. The build makes these from the files. */
+extern const unsigned char data_digits_gz[], data_corpus_gz[];
+extern const size_t data_digits_gz_size, data_corpus_gz_size;
 
 #endif

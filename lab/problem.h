@@ -89,6 +89,12 @@ eden_status lab_problem_add(lab_problem *problem, eden_optimizer *optimizer, con
 /* Images and tables with labels or targets: the source is a lab_data. */
 extern const lab_problem_kind lab_supervised;
 
+/* The bytes of a text: the source is a lab_text, the model a transformer, whose options are
+ * context, heads, layers and width. A batch is so many sequences from anywhere; an epoch is
+ * this many of them. */
+enum { LAB_TEXT_EPOCH = 250 };
+extern const lab_problem_kind lab_language;
+
 /* Fill `error` and return `status`. */
 eden_status lab_fail(eden_error *error, eden_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

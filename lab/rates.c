@@ -6,7 +6,7 @@
  * trains at its default. */
 #include <string.h>
 
-#include "lab/train.h"
+#include "lab/rates.h"
 
 static const char *const names[] = { "sgd",   "momentum", "nesterov",  "adagrad", "rmsprop",
                                      "adam",  "adamw",    "adafactor", "lamb",    "lion" };
@@ -32,10 +32,34 @@ static const struct {
       { 0.02, 0.005, 0.005, 0.05, 5e-4, 1e-3, 5e-4, 0.05, 2e-3, 2e-4 } },
     { "csv", "mlp", "a start for tables, classes or values; yours may want another",
       { 0.02, 0.005, 0.005, 0.05, 5e-4, 1e-3, 5e-4, 0.05, 2e-3, 2e-4 } },
+    { "text", "transformer", "a start for transformers of this size",
+      { 0.5, 0.05, 0.05, 0.02, 1e-3, 2e-3, 3e-3, 0.02, 5e-3, 3e-4 } },
+};
+
+/* What language models are trained with, and what they want of it. */
+static const struct {
+    const char *task, *optimizer, *settings;
+} settings[] = {
+    { "text", "adamw", "beta2=0.99,weight_decay=0.1" },
+    { "text", "adam", "beta2=0.99" },
+    { "text", "lion", "beta2=0.98,weight_decay=0.3" },
 };
 
 /* Of the ten the steadiest on images here, over seeds and both networks. */
 const char *lab_default_optimizer(void) { return "lion"; }
+
+const char *lab_task_optimizer(const char *task)
+{
+    return !strcmp(task, "text") ? "adamw" : lab_default_optimizer();
+}
+
+const char *lab_task_settings(const char *task, const char *optimizer)
+{
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (!strcmp(settings[i].task, task) && !strcmp(settings[i].optimizer, optimizer))
+            return settings[i].settings;
+    return "";
+}
 
 double lab_rate(const char *task, const char *model, const char *optimizer, const char **source)
 {

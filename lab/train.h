@@ -4,6 +4,7 @@
 
 #include "lab/data.h"
 #include "lab/model.h"
+#include "lab/rates.h"
 
 typedef struct lab_run lab_run;
 typedef struct lab_problem lab_problem;
@@ -120,13 +121,5 @@ void lab_sample_free(lab_sample *sample);
 
 /* Is there address space for the products? As lab_model_fits(). */
 eden_status lab_run_fits(const lab_run *run, eden_error *error);
-
-/* The optimizer for those who name none. */
-const char *lab_default_optimizer(void);
-
-/* The learning rate that a task and model want with an optimizer, from the one
- * table in rates.c, with where it came from. 0 if the table has no row: then use
- * the rule's default. */
-double lab_rate(const char *task, const char *model, const char *optimizer, const char **source);
 
 #endif
