@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "lab/loops.h"
 #include "lab/real.h"
 
 enum { LAB_MOST_TENSORS = 4, LAB_MOST_BLOCKS = 16 };
@@ -45,6 +46,7 @@ typedef struct {
     uint64_t count, blocks, block_rows;
     uint64_t seed, step; /* of dropout                                         */
     int training;
+    const lab_loops *loops;
     const float *x;
     const int32_t *label; /* or NULL, and then                                 */
     const float *target;

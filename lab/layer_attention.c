@@ -3,9 +3,11 @@
  * A row is one place of a text and holds its query, key and value for all heads, each
  * `width` values; rows come in sequences of `context`, of which the last may be short.
  * A place sees itself and those before it. */
-#include "lab/fast.h"
 #include "lab/gemm.h"
 #include "lab/layer.h"
+
+#include <math.h>
+#include <string.h>
 
 /* One head of one sequence: where its parts are. */
 typedef struct {
@@ -35,19 +37,16 @@ static lab_matrix turned(lab_matrix m)
 }
 
 /* The softmax of `scale` times the first n values; what comes after them is 0. */
-static void softmax(lab_real *restrict x, uint64_t n, uint64_t all, lab_real scale)
+static void softmax(const lab_loops *loops, lab_real *x, uint64_t n, uint64_t all, lab_real scale)
 {
-    const lab_real top = lab_largest(x, n);
-    for (uint64_t i = 0; i < n; i++) x[i] = lab_exp((x[i] - top) * scale);
-    const lab_real factor = (lab_real)(1 / lab_sum(x, n));
-    for (uint64_t i = 0; i < n; i++) x[i] *= factor;
-    for (uint64_t i = n; i < all; i++) x[i] = 0;
+    loops->exponentials(x, n, lab_largest(x, n), scale);
+    loops->scale(x, n, (lab_real)(1 / lab_sum(x, n)));
+    memset(x + n, 0, (all - n) * sizeof *x);
 }
 
 static void forward(lab_layer *l, lab_batch *batch, const lab_block *block)
 {
     const uint64_t end = block->first + block->rows, context = l->context;
-    (void)batch;
     for (uint64_t first = block->first; first < end; first += context)
         for (uint64_t k = 0; k < l->heads; k++) {
             const uint64_t n = end - first < context ? end - first : context;
@@ -55,24 +54,23 @@ static void forward(lab_layer *l, lab_batch *batch, const lab_block *block)
             const lab_matrix share = { h.share, context, 0 };
             const lab_real scale = (lab_real)(1 / sqrt((double)h.each));
             lab_gemm(n, n, h.each, h.query, turned(h.key), 0, h.share, context);
-            for (uint64_t i = 0; i < n; i++) softmax(h.share + i * context, i + 1, n, scale);
+            for (uint64_t i = 0; i < n; i++) softmax(batch->loops, h.share + i * context, i + 1, n, scale);
             lab_gemm(n, h.each, n, share, h.value, 0, l->out + h.at, h.width);
         }
 }
 
 /* From the gradient of shares to that of what the softmax was taken of: with p the
  * shares, scale p (d - sum(p d)). */
-static void softmax_back(lab_real *restrict d, const lab_real *restrict p, uint64_t n, lab_real scale)
+static void softmax_back(const lab_loops *loops, lab_real *d, const lab_real *p, uint64_t n,
+                         lab_real scale)
 {
-    const lab_real sum = (lab_real)lab_sum_products(d, p, n);
-    for (uint64_t i = 0; i < n; i++) d[i] = scale * p[i] * (d[i] - sum);
+    loops->softmax_back(d, p, n, (lab_real)lab_sum_products(d, p, n), scale);
 }
 
 static void backward(lab_layer *l, lab_batch *batch, const lab_block *block)
 {
     const uint64_t end = block->first + block->rows, context = l->context;
     lab_real *d_share = block->scratch;
-    (void)batch;
     for (uint64_t first = block->first; first < end; first += context)
         for (uint64_t k = 0; k < l->heads; k++) {
             const uint64_t n = end - first < context ? end - first : context;
@@ -85,7 +83,7 @@ static void backward(lab_layer *l, lab_batch *batch, const lab_block *block)
             lab_gemm(n, h.each, n, turned(share), d, 0, d_value, 3 * h.width);
             lab_gemm(n, n, h.each, d, turned(h.value), 0, d_share, context);
             for (uint64_t i = 0; i < n; i++)
-                softmax_back(d_share + i * context, h.share + i * context, n, scale);
+                softmax_back(batch->loops, d_share + i * context, h.share + i * context, n, scale);
             lab_gemm(n, h.each, n, ds, h.key, 0, d_query, 3 * h.width);
             lab_gemm(n, h.each, n, turned(ds), h.query, 0, d_key, 3 * h.width);
         }

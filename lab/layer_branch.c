@@ -7,21 +7,14 @@
 /* The branch has written its gradient; what passed by it comes on top. */
 static void fork_backward(lab_layer *l, lab_batch *batch, const lab_block *block)
 {
-    const uint64_t size = lab_size(l->in_shape), n = block->rows * size;
-    const lab_real *restrict past = l->other->d_out + block->first * size;
-    lab_real *restrict d = l->d_out + block->first * size;
-    (void)batch;
-    for (uint64_t i = 0; i < n; i++) d[i] += past[i];
+    const uint64_t size = lab_size(l->in_shape), first = block->first * size;
+    batch->loops->add(l->d_out + first, l->other->d_out + first, block->rows * size);
 }
 
 static void sum_forward(lab_layer *l, lab_batch *batch, const lab_block *block)
 {
-    const uint64_t size = lab_size(l->in_shape), n = block->rows * size;
-    const lab_real *restrict past = l->other->out + block->first * size;
-    const lab_real *restrict x = l->in + block->first * size;
-    lab_real *restrict y = l->out + block->first * size;
-    (void)batch;
-    for (uint64_t i = 0; i < n; i++) y[i] = past[i] + x[i];
+    const uint64_t size = lab_size(l->in_shape), first = block->first * size;
+    batch->loops->sum(l->out + first, l->other->out + first, l->in + first, block->rows * size);
 }
 
 static void sum_backward(lab_layer *l, lab_batch *batch, const lab_block *block)

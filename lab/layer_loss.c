@@ -1,8 +1,8 @@
 /* layer_loss.c - what is minimized, the mean over a batch, with its gradient. */
-#include "lab/fast.h"
 #include "lab/layer.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Softmax and cross-entropy in one: the largest value is taken off first, so that
  * nothing overflows. The sum is in the batch's loss, and in training the gradient
@@ -41,17 +41,17 @@ static void wide_forward(lab_layer *l, lab_batch *batch, const lab_block *block)
     double loss = 0;
     uint64_t correct = 0;
     for (uint64_t r = block->first; r < block->first + block->rows; r++) {
-        const lab_real *restrict z = l->in + r * n;
-        lab_real *restrict d = batch->training ? l->d_in + r * n : block->scratch;
+        const lab_real *z = l->in + r * n;
+        lab_real *d = batch->training ? l->d_in + r * n : block->scratch;
         const uint64_t label = (uint64_t)batch->label[r];
         const lab_real top = lab_largest(z, n);
-        for (uint64_t i = 0; i < n; i++) d[i] = lab_exp(z[i] - top);
+        memcpy(d, z, n * sizeof *d);
+        batch->loops->exponentials(d, n, top, 1);
         const double sum = lab_sum(d, n);
         loss += log(sum) + (double)top - (double)z[label];
         correct += z[label] >= top;
         if (!batch->training) continue;
-        const lab_real factor = (lab_real)(1 / (sum * (double)batch->count));
-        for (uint64_t i = 0; i < n; i++) d[i] *= factor;
+        batch->loops->scale(d, n, (lab_real)(1 / (sum * (double)batch->count)));
         d[label] -= (lab_real)(1 / (double)batch->count);
     }
     batch->loss[block->index] = loss;

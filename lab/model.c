@@ -86,6 +86,7 @@ static void begin_batch(lab_model *m, const float *x, const int32_t *label, cons
                         uint64_t count)
 {
     m->batch.count = count;
+    m->batch.loops = m->loops;
     m->batch.x = x;
     m->batch.label = label;
     m->batch.target = target;
@@ -183,6 +184,7 @@ eden_status lab_model_ready(lab_model **out, lab_model *m, uint32_t threads, ede
                             eden_error *error)
 {
     if (!status) {
+        m->loops = lab_loops_best();
         m->workers = lab_workers_create(threads);
         status = m->workers ? lab_model_start(m, error)
                             : data_fail(error, EDEN_E_MEMORY, "there is not enough memory for threads");

@@ -39,6 +39,7 @@ struct lab_model {
     uint64_t unit;                    /* and what is not cut: a sequence; 0: none is */
     uint64_t tokens;                  /* features are whole and below; 0: any  */
     lab_workers *workers;
+    const lab_loops *loops;
     lab_batch batch;
     /* Buffers for batches of up to `rows` rows. */
     uint64_t rows;

@@ -1,0 +1,36 @@
+/* loops.h - the loops that a transformer spends its time in beside products. loops.c is
+ * compiled once for each instruction set that the library knows, to the same bits. */
+#ifndef LAB_LOOPS_H
+#define LAB_LOOPS_H
+
+#include "lab/real.h"
+
+typedef struct {
+    const char *isa; /* as eden_isa_name() says it                              */
+
+    /* y becomes GELU of itself; slopes are its derivatives where it was.       */
+    void (*gelu)(lab_real *y, uint64_t n);
+    void (*gelu_slopes)(lab_real *y, lab_real *slope, uint64_t n);
+
+    /* x becomes e^((x - top) scale). */
+    void (*exponentials)(lab_real *x, uint64_t n, lab_real top, lab_real scale);
+
+    /* y = x factor */
+    void (*scale)(lab_real *y, uint64_t n, lab_real factor);
+
+    /* d becomes scale p (d - sum). */
+    void (*softmax_back)(lab_real *d, const lab_real *p, uint64_t n, lab_real sum,
+                         lab_real scale);
+
+    /* y += x, and y = a + b. */
+    void (*add)(lab_real *y, const lab_real *x, uint64_t n);
+    void (*sum)(lab_real *y, const lab_real *a, const lab_real *b, uint64_t n);
+
+    /* y *= x */
+    void (*multiply)(lab_real *y, const lab_real *x, uint64_t n);
+} lab_loops;
+
+/* Those for the best instruction set of this machine. */
+const lab_loops *lab_loops_best(void);
+
+#endif
