@@ -3,6 +3,8 @@
 #ifndef LAB_LOOPS_H
 #define LAB_LOOPS_H
 
+#include <stddef.h>
+
 #include "lab/real.h"
 
 typedef struct {
@@ -29,6 +31,9 @@ typedef struct {
     /* y *= x */
     void (*multiply)(lab_real *y, const lab_real *x, uint64_t n);
 } lab_loops;
+
+/* The i-th, in the order of eden_isa_name(), weakest first; NULL past the end. */
+const lab_loops *lab_loops_at(size_t i);
 
 /* Those for the best instruction set of this machine. */
 const lab_loops *lab_loops_best(void);

@@ -8,15 +8,21 @@
 #include "lab/isas.inc"
 #undef X
 
-const lab_loops *lab_loops_best(void)
+const lab_loops *lab_loops_at(size_t number)
 {
 #define X(isa) &lab_loops_##isa,
     static const lab_loops *const all[] = {
 #include "lab/isas.inc"
     };
 #undef X
+    return number < sizeof all / sizeof *all ? all[number] : NULL;
+}
+
+const lab_loops *lab_loops_best(void)
+{
     const char *best = eden_isa_name(eden_isa_best());
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (!strcmp(all[i]->isa, best)) return all[i];
-    return all[0];
+    const lab_loops *loops;
+    for (size_t i = 0; (loops = lab_loops_at(i)) != NULL; i++)
+        if (!strcmp(loops->isa, best)) return loops;
+    return lab_loops_at(0);
 }

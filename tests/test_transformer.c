@@ -1,8 +1,10 @@
 /* test_transformer.c - the gradients of the transformer by central differences, in the
  * build where LAB_REAL is double; the same bits for any number of threads; that a place
  * sees nothing behind it; that it learns; and what it refuses. */
-#include "lab/fast.h"
 #include "lab/transformer.h"
+
+#include <math.h>
+
 #include "model_data.h"
 
 enum { LAYERS = 2, HEADS = 2, WIDTH = 6, CONTEXT = 5, MOST = 300 };
@@ -160,22 +162,6 @@ static void test_overfits(void **state)
     lab_model_destroy(m);
 }
 
-/* ---- the exponential ------------------------------------------------------------------- */
-
-static void test_exponential(void **state)
-{
-    (void)state;
-    for (int i = -870000; i <= 880000; i++) {
-        const float x = (float)i * 1e-4f;
-        const double want = exp((double)x);
-        const double off = fabs((double)lab_exp_float(x) / want - 1);
-        if (!(off < 3e-7)) fail_msg("e^%g is off by %g", (double)x, off);
-    }
-    assert_true(lab_exp_float(0) == 1);
-    assert_true(isnan(lab_exp_float(NAN)));
-    assert_true(lab_exp_float(-INFINITY) < 1.7e-38f && lab_exp_float(INFINITY) > 1e38f);
-}
-
 /* ---- refusals --------------------------------------------------------------------------- */
 
 static void refuse(lab_transformer_config config, const char *part)
@@ -213,7 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients), cmocka_unit_test(test_causal),
         cmocka_unit_test(test_threads),   cmocka_unit_test(test_overfits),
-        cmocka_unit_test(test_exponential), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, set_up, NULL); /* LAB_REAL is double */
 }
