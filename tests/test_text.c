@@ -101,6 +101,25 @@ static void test_longer(void **state)
     lab_text_free(&text);
 }
 
+/* Batches are other ones in every epoch and under every seed. */
+static void test_batches(void **state)
+{
+    (void)state;
+    lab_text text = words();
+    lab_config config = config_for(small);
+    double losses[2][500];
+    config.settings = "lr=1e-30,weight_decay=0";
+    for (int i = 0; i < 2; i++) {
+        config.seed = (uint64_t)i;
+        lab_run *run = create_on(&config, &text);
+        steps(run, 500, losses[i]);
+        lab_run_destroy(run);
+    }
+    for (int k = 0; k < 250; k++)
+        assert_true(losses[0][k] != losses[0][k + 250] && losses[0][k] != losses[1][k]);
+    lab_text_free(&text);
+}
+
 static void test_threads(void **state)
 {
     (void)state;
@@ -302,6 +321,7 @@ static void test_files(void **state)
     lab_text_free(&text);
     FILE *f = fopen(first, "r+b");
     assert_non_null(f);
+    fseek(f, 13, SEEK_SET);
     fputc('T', f);
     fclose(f);
     OK(lab_text_load(&text, first, error));
@@ -313,9 +333,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume),   cmocka_unit_test(test_longer),
-        cmocka_unit_test(test_threads),  cmocka_unit_test(test_evaluate),
-        cmocka_unit_test(test_learns),   cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_batches),  cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_evaluate), cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_samples),  cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
