@@ -10,11 +10,12 @@
 
 enum {
     WIDTH = 820, LEFT = 46, TOP = 76, PANEL = 340,  /* pixels                           */
-    FIRST = 400, GAP = 76, SECOND = 274,            /* widths of the panels, and between */
-    KEY = TOP + PANEL + 60, KEY_ROW = 20,
+    FIRST = 400, GAP = 76, SECOND = 264,            /* widths of the panels, and between */
+    KEY = TOP + PANEL + 60, KEY_ROW = 20, LABEL = 55, /* letters of a label            */
     ACROSS = 160, DOWN = 130,                       /* of the grid that contours are from */
     LEVELS = 14,
-    MOST = 1500,                                    /* points of a path that are drawn    */
+    WHOLE = 500, MOST = 1500,                       /* points drawn: all at first, then so
+                                                       many of the rest                   */
     DOTTED = 120,                                   /* up to so many, each is a dot       */
     FRAMES = 48, LAST = 12                          /* the last one stays                 */
 };
@@ -26,8 +27,8 @@ typedef struct {
     const cli_tracing *t;
     cli_format format;
     int height, key_rows;
-    size_t stride;           /* of the points that are drawn                      */
-    size_t longest;          /* of all paths, in steps                            */
+    size_t stride;           /* of the points that are drawn after the first ones */
+    size_t longest, points;  /* steps of the longest path, and how many are drawn */
     double low, high;        /* of the second panel                               */
     size_t order[CLI_PATHS]; /* in which paths are drawn                          */
     double level[LEVELS];
@@ -59,6 +60,8 @@ static void find_range(sheet *s)
         }
         if (trace->count - 1 > s->longest) s->longest = trace->count - 1;
     }
+    s->stride = (s->longest + MOST) / MOST;
+    s->points = s->longest < WHOLE ? s->longest : WHOLE + (s->longest - WHOLE) / s->stride;
     if (!(high > 0)) low = high = beginning = 1;
     if (high > 10 * beginning && beginning > 0) high = 10 * beginning;
     const double least = s->t->surface->step_lengths ? high / 1e3 : s->t->surface->near / 100;
@@ -129,15 +132,16 @@ static void contours(const sheet *s)
                     "unset contour\nset surface\n");
 }
 
-static void paths(sheet *s)
+static int is_drawn(const sheet *s, size_t k) { return k < WHOLE || k % s->stride == 0; }
+
+static void paths(const sheet *s)
 {
-    s->stride = (s->longest + MOST) / MOST;
     for (size_t i = 0; i < s->t->count; i++) {
         const lab_trace *trace = &s->t->paths[i].trace;
         fprintf(s->out, "$p%zu << END\n", i);
         for (size_t k = 0; k < trace->count; k++) {
             const double value = measure(s->t, trace, k);
-            if (k % s->stride && k + 1 < trace->count) continue;
+            if (!is_drawn(s, k) && k + 1 < trace->count) continue;
             fprintf(s->out, "%zu %.7g %.7g ", k, trace->points[k].w[0], trace->points[k].w[1]);
             if (value > 0) fprintf(s->out, "%.6g\n", value);
             else fprintf(s->out, "NaN\n");
@@ -162,11 +166,12 @@ static void legend_text(const sheet *s, size_t i, char *text, size_t room)
     const cli_path *path = &s->t->paths[i];
     char lr[32] = "";
     if (isfinite(path->lr)) snprintf(lr, sizeof lr, ", lr %.3g", path->lr);
+    const int cut = strlen(path->label) > LABEL;
+    int length = snprintf(text, room, "%.*s%s%s", cut ? LABEL - 3 : LABEL, path->label,
+                          cut ? "..." : "", lr);
     if (path->trace.diverged_at)
-        snprintf(text, room, "%.60s%s: diverged at step %llu", path->label, lr,
+        snprintf(text + length, room - (size_t)length, ": diverged at step %llu",
                  (unsigned long long)path->trace.diverged_at);
-    else
-        snprintf(text, room, "%.60s%s", path->label, lr);
 }
 
 /* As many columns as have room for the longest entry. */
@@ -211,12 +216,13 @@ static void margins(const sheet *s, int left, int width)
             across(left), across(left + width), up(s, TOP), up(s, TOP + PANEL));
 }
 
-/* Points of a path up to `step`, as gnuplot counts them. */
-static size_t points(const sheet *s, size_t i, uint64_t step)
+/* The last point of a path up to `step`, as gnuplot counts those that are drawn. */
+static size_t last_point(const sheet *s, size_t i, uint64_t step)
 {
-    const size_t count = s->t->paths[i].trace.count;
-    if (step + 1 >= count) return (count - 1 + s->stride - 1) / s->stride;
-    return (size_t)step / s->stride;
+    const size_t end = s->t->paths[i].trace.count - 1, k = step < end ? (size_t)step : end;
+    if (k < WHOLE) return k;
+    const size_t whole = WHOLE - 1, index = whole + k / s->stride - whole / s->stride;
+    return index + (k == end && !is_drawn(s, k));
 }
 
 static void first_panel(const sheet *s, uint64_t step)
@@ -230,7 +236,7 @@ static void first_panel(const sheet *s, uint64_t step)
                     "plot $contours using 1:2:(log10($3)) with lines lw 0.7 lc palette",
             surface->low[0], surface->high[0], surface->low[1], surface->high[1], ink);
     for (size_t k = 0; k < s->t->count; k++) {
-        const size_t i = s->order[k], last = points(s, i, step);
+        const size_t i = s->order[k], last = last_point(s, i, step);
         fprintf(s->out, ", \\\n $p%zu every ::0::%zu using 2:3 with lines lw 1.5 lc rgb '%s'", i, last,
                 cli_draw_colour(i, 0));
         if (s->longest > DOTTED) continue;
@@ -242,7 +248,7 @@ static void first_panel(const sheet *s, uint64_t step)
     fprintf(s->out, ", \\\n $start using 1:2 with points pt 7 ps %g lc rgb '%s', \\\n $start using 1:2 "
                     "with points pt 6 ps %g lw 1.5 lc rgb '%s'", size, paper, size, ink);
     for (size_t i = 0; i < s->t->count; i++) {
-        const size_t last = points(s, i, step);
+        const size_t last = last_point(s, i, step);
         fprintf(s->out, ", \\\n $p%zu every ::%zu::%zu using 2:3 with points pt %d ps %g lc rgb '%s'",
                 i, last, last, cli_draw_mark(i), size, cli_draw_colour(i, 0));
     }
@@ -266,6 +272,14 @@ static void decades(const sheet *s)
     fprintf(s->out, ")\n");
 }
 
+/* 1, 2 or 5 times a power of ten, so that at most five of it are in the steps. */
+static uint64_t tic(uint64_t steps)
+{
+    uint64_t power = 1;
+    while (steps > 50 * power) power *= 10;
+    return power * (steps <= 5 * power ? 1 : steps <= 10 * power ? 2 : steps <= 25 * power ? 5 : 10);
+}
+
 static void second_panel(const sheet *s, uint64_t step)
 {
     char text[160], near[60] = "";
@@ -273,8 +287,8 @@ static void second_panel(const sheet *s, uint64_t step)
     margins(s, LEFT + FIRST + GAP, SECOND);
     fprintf(s->out, "set border 3\nset grid ytics lc rgb '#e4e4e4' lt 1 lw 0.6\n"
                     "set xrange [0:%llu]\nset yrange [%.9g:%.9g]\nset xlabel 'step'\n"
-                    "set xtics autofreq\n",
-            (unsigned long long)s->t->steps, s->low, s->high);
+                    "set xtics %llu\n",
+            (unsigned long long)s->t->steps, s->low, s->high, (unsigned long long)tic(s->t->steps));
     decades(s);
     if (!surface->step_lengths) {
         snprintf(near, sizeof near, " (line: %.3g)", surface->near);
@@ -294,8 +308,8 @@ static void second_panel(const sheet *s, uint64_t step)
     for (size_t k = 0; k < s->t->count; k++) {
         const size_t i = s->order[k];
         fprintf(s->out, "%s $p%zu every ::0::%zu using 1:4 with linespoints pi %zu lw 1.5 lc rgb '%s' "
-                        "pt %d ps 0.7 notitle", k ? ", \\\n" : "plot", i, points(s, i, step),
-                s->longest / s->stride / 5 + 1, cli_draw_colour(i, 0), cli_draw_mark(i));
+                        "pt %d ps 0.7 notitle", k ? ", \\\n" : "plot", i, last_point(s, i, step),
+                s->points / 5 + 1, cli_draw_colour(i, 0), cli_draw_mark(i));
     }
     for (size_t i = 0; i < s->t->count; i++) {
         fprintf(s->out, ", \\\n NaN with linespoints lw 1.5 lc rgb '%s' pt %d ps 1.0 title ",
