@@ -82,7 +82,6 @@ static int read_settings(const cli_tracing *t, cli_settings *settings, cli_path 
     int code = cli_settings_create(settings, path->name);
     if (!code && list) code = cli_settings_list(settings, t->args->command, list);
     if (!code) code = set_rate(t, settings, path);
-    if (!code) code = cli_settings_check(settings, t->args->command);
     if (code) return code;
     const size_t lr = eden_rule_hyper_index(settings->rule, "lr");
     path->lr = lr == SIZE_MAX ? (double)NAN : settings->values[lr];

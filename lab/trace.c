@@ -23,7 +23,7 @@ static int is_lost(const lab_surface *surface, const lab_trace_point *point)
         if (!(point->w[i] > surface->low[i] - far && point->w[i] < surface->high[i] + far))
             return 1;
     }
-    return !isfinite(point->loss);
+    return 0;
 }
 
 /* One step of the optimizer, with the gradient where the optimizer wants it. */
@@ -50,13 +50,10 @@ static eden_status walk(lab_trace *out, eden_optimizer *optimizer, const lab_sur
     for (uint64_t step = 1; step <= steps; step++) {
         const eden_status status =
             move(optimizer, surface, w, grad, lookahead > 0, seed, step, error);
-        /* Every place on the way was checked, so only a gradient at a look-ahead point or
-         * one that no float holds is refused: a path that is lost. */
-        if (status == EDEN_E_GRADIENT) out->diverged_at = step;
-        if (status) return out->diverged_at ? EDEN_OK : status;
+        if (status) return status;
         const lab_trace_point point = point_at(surface, w);
         if (is_lost(surface, &point)) out->diverged_at = step;
-        if (!isfinite(point.w[0]) || !isfinite(point.w[1]) || !isfinite(point.loss)) break;
+        if (!isfinite(point.w[0]) || !isfinite(point.w[1])) break;
         out->points[out->count++] = point;
         if (out->diverged_at) break;
     }

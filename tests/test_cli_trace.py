@@ -195,9 +195,10 @@ class Refusals(Case):
 
     def test_places(self):
         (self.folder / "empty").mkdir()
-        self.refused(69, "apt-get install gnuplot-nox", "ravine", "-o", self.at("a.png"),
-                     env={"PATH": self.at("empty")})
-        self.refused(73, "cannot create", "ravine", "-o", self.at("none/a.png"))
+        gone = self.refused(69, "apt-get install gnuplot-nox", "ravine", "-o", self.at("a.png"),
+                            env={"PATH": self.at("empty")})
+        lost = self.refused(73, "cannot create", "ravine", "-o", self.at("none/a.png"))
+        self.assertEqual((gone.stdout, lost.stdout), ("", ""), "told before it was refused")
         self.assertEqual(said("ravine", env={"PATH": self.at("empty")}), said("ravine"))
         self.assertEqual([p.name for p in self.folder.iterdir()], ["empty"])
 
@@ -254,8 +255,12 @@ class Pictures(Case):
         self.assertIn("sgd, lr 1: diverged at step 2", text)
         self.drawn("b.svg", "ravine", "--steps", "1")
         self.drawn("c.gif", "noisy", "--steps", "1")
-        self.drawn("d.svg", "rosenbrock", "--steps", "20000", "--optimizers", "sgd")
-        self.assertLess(os.path.getsize(self.at("d.svg")), 600_000)
+        text = self.drawn("d.svg", "rosenbrock", "--steps", "20000", "--optimizers",
+                          "sgd,rmsprop").decode()
+        self.assertLess(len(text), 600_000)
+        orange = re.findall(r"stroke='rgb\(213, +94, +0\)'\s+d='([^']*)'", text)
+        right = max(float(x) for d in orange for x in re.findall(r"[ML](\d+\.\d+),", d))
+        self.assertAlmostEqual(right, 46 + 400 + 76 + 264, delta=2, msg="not drawn to its end")
         self.drawn("e.svg", "ravine", "--lr", "0", "--optimizers", "sgd")
         self.refused(65, "every optimizer diverged", "ravine", "--lr", "1", "--optimizers", "sgd",
                      "-o", self.at("f.png"))

@@ -96,7 +96,7 @@ static void test_noise(void **state)
     enum { COUNT = 20000 };
     (void)state;
     for (size_t i = 0; (s = lab_surface_at(i)); i++) {
-        double plain[2], one[2], again[2], other[2], sum = 0, squares = 0, both = 0;
+        double plain[2], one[2], again[2], other[2], sum = 0, squares = 0, both = 0, next = 0, before = 0;
         s->gradient(s->start, plain);
         lab_surface_slope(s, s->start, 1, 7, one);
         lab_surface_slope(s, s->start, 1, 7, again);
@@ -108,11 +108,13 @@ static void test_noise(void **state)
             lab_surface_slope(s, s->start, 1, k, one);
             const double a = one[0] - plain[0], b = one[1] - plain[1];
             sum += a + b, squares += a * a + b * b, both += a * b;
+            next += before * a, before = b;
         }
         if (!(s->noise > 0)) continue;
         assert_true(fabs(sum / (2 * COUNT)) < 5 * s->noise / sqrt(2 * COUNT));
         assert_true(fabs(squares / (2 * COUNT) / (s->noise * s->noise) - 1) < 0.05);
         assert_true(fabs(both / COUNT / (s->noise * s->noise)) < 0.05);
+        assert_true(fabs(next / COUNT / (s->noise * s->noise)) < 0.05); /* from step to step */
     }
 }
 
@@ -159,6 +161,7 @@ static void test_divergence(void **state)
     lab_trace_free(&t);
     OK(lab_trace_run(&t, named("beale"), "sgd", "lr=1e38", 300, 1, error)); /* no float holds it */
     assert_int_equal(t.diverged_at, 1);
+    assert_int_equal(t.count, 1); /* so it is no point of the path */
     lab_trace_free(&t);
     OK(lab_trace_run(&t, named("ravine"), "sgd", "lr=1,momentum=0.9,lookahead=1", 300, 1, error));
     assert_true(t.diverged_at > 0);
