@@ -120,6 +120,19 @@ static const cli_option plot[] = {
     END
 };
 
+static const cli_option trace[] = {
+    { "optimizers", 0, CLI_TEXT, "A,B:X=Y,...",
+      "which to run; settings may follow a name and a ':', and a ';' may stand for a ','",
+      "the surface's", 0, 0, CLI_OPTIMIZERS, NULL, 0 },
+    REAL("lr", "X", 0, 1e12, "a table's", "learning rate, the same for all of them"),
+    COUNT("steps", "N", 1, 100000, "the surface's", "steps to take"),
+    COUNT("seed", "N", 0, 9007199254740991.0, "1", "of the noise, where there is some"),
+    { "output", 'o', CLI_TEXT, "FILE", "picture to write, .png or .svg, or .gif, which moves", NULL,
+      0, 0, CLI_FILES, NULL, 0 },
+    JSON,
+    END
+};
+
 static const cli_option bench[] = {
     COUNT("params", "N", 1024, 4e9, "2^14, 2^18, 2^26", "elements in all"),
     COUNT("tensors", "N", 1, 1e6, "1", "tensors they are divided among"),
@@ -214,6 +227,19 @@ static const cli_command commands[] = {
       "gnuplot.",
       "eden plot a.jsonl b.jsonl -o curves.png\n", plot, 1, 1000, 0, 0, CLI_FILES, NULL,
       cli_plot },
+    { "trace", "show paths of optimizers over a surface", "[SURFACE]",
+      "Runs optimizers on a function of two variables, and tells where they ended, after how many "
+      "steps they were near a minimum for good, how long their path was and how often it turned "
+      "back. The picture has the paths over the contour lines, and the distance to the minimum (or "
+      "the length of each step) over the steps; gnuplot draws it. Without a surface, lists them, "
+      "with what each of them shows.\n\n"
+      "The rates are from a table, tuned for each surface. A path that diverges is told with its "
+      "step; the exit code is 65 if all do.",
+      "eden trace ravine\n"
+      "eden trace saddle -o saddle.png\n"
+      "eden trace noisy --optimizers '{old}:lr=0.02;{usual}' --seed 2 -o noisy.gif\n", trace, 0, 1, 0,
+      0, CLI_WORDS,
+      "ravine|rosenbrock|beale|himmelblau|saddle|plateau|noisy|slope|first-steps", cli_trace },
     { "bench", "time an optimizer's step beside the memory's limit", "NAME",
       "Times steps on made-up tensors, and in turn with them plain loops that move the same "
       "bytes in as many streams and do nothing else: the least time a step can take. Sizes fit "
@@ -221,7 +247,8 @@ static const cli_command commands[] = {
       "eden bench {usual}\neden bench {old} --params 1000000 --tensors 1000 --threads 1\n", bench, 1,
       1, 1, 0, CLI_OPTIMIZERS, NULL, cli_bench },
     { "help", "explain a command", "[COMMAND]", "Explains a command, or lists them all.",
-      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|inspect|plot|bench|help",
+      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|inspect|plot|trace|bench|"
+      "help",
       cli_help },
     { "generate", "write the man page or the completion", "man|completion",
       "Writes the man page, or the completion for bash, to stdout.",

@@ -119,6 +119,26 @@ static const char *const colours[2][10] = {
 static const char *const dashes[4] = { "solid", "'-'", "'-.'", "'.'" };
 static const int marks[10] = { 7, 5, 9, 11, 13, 6, 4, 8, 10, 12 };
 
+const char *cli_draw_colour(size_t i, int dark) { return colours[dark != 0][i % 10]; }
+const char *cli_draw_dash(size_t i) { return dashes[(i + i / 10) % 4]; }
+int cli_draw_mark(size_t i) { return marks[(i + 3 * (i / 10)) % 10]; }
+
+void cli_draw_terminal(FILE *out, int svg, int width, int height, const char *paper)
+{
+    fprintf(out, "set encoding utf8\n");
+    if (svg)
+        fprintf(out,
+                "set terminal svg size %d,%d fixed font 'DejaVu Sans,Verdana,sans-serif,13' "
+                "linewidth 1.2 background '%s'\n", width, height, paper);
+    else /* Twice the pixels, for screens that have them. */
+        fprintf(out,
+                "if (strstrt(GPVAL_TERMINALS, 'pngcairo')) {\n"
+                "set terminal pngcairo size %d,%d font 'DejaVu Sans,10' fontscale 2 linewidth 2.4 "
+                "pointscale 2 background '%s'\n} else {\nset terminal png size %d,%d font "
+                "'DejaVu Sans,20' linewidth 2 background '%s'\n}\n",
+                2 * width, 2 * height, paper, 2 * width, 2 * height, paper);
+}
+
 typedef struct {
     FILE *out;
     const cli_picture *picture;
@@ -171,18 +191,7 @@ static void begin(const sheet *s)
 {
     const char *ink = s->look.dark ? "#e6e6e6" : "#222222";
     const char *paper = s->look.dark ? "#16181c" : "#ffffff";
-    fprintf(s->out, "set encoding utf8\n");
-    if (s->look.svg)
-        fprintf(s->out,
-                "set terminal svg size %d,%d fixed font 'DejaVu Sans,Verdana,sans-serif,13' "
-                "linewidth 1.2 background '%s'\n", s->width, s->height, paper);
-    else /* Twice the pixels, for screens that have them. */
-        fprintf(s->out,
-                "if (strstrt(GPVAL_TERMINALS, 'pngcairo')) {\n"
-                "set terminal pngcairo size %d,%d font 'DejaVu Sans,10' fontscale 2 linewidth 2.4 "
-                "pointscale 2 background '%s'\n} else {\nset terminal png size %d,%d font "
-                "'DejaVu Sans,20' linewidth 2 background '%s'\n}\n",
-                2 * s->width, 2 * s->height, paper, 2 * s->width, 2 * s->height, paper);
+    cli_draw_terminal(s->out, s->look.svg, s->width, s->height, paper);
     fprintf(s->out, "set multiplot\nset border 3 lc rgb '%s'\nset tics nomirror out scale 0.5 "
                     "textcolor rgb '%s'\nset grid ytics lc rgb '%s' lt 1 lw 0.6\n",
             s->look.dark ? "#8a8f98" : "#555555", ink, s->look.dark ? "#33373e" : "#e4e4e4");
@@ -255,8 +264,8 @@ static void axes(const sheet *s, int side, const frame *f)
 
 static void style(const sheet *s, size_t i)
 {
-    fprintf(s->out, " lw 1.6 dt %s lc rgb '%s' pt %d ps 0.7", dashes[(i + i / 10) % 4],
-            colours[s->look.dark != 0][i % 10], marks[(i + 3 * (i / 10)) % 10]);
+    fprintf(s->out, " lw 1.6 dt %s lc rgb '%s' pt %d ps 0.7", cli_draw_dash(i),
+            cli_draw_colour(i, s->look.dark), cli_draw_mark(i));
 }
 
 static void panel(const sheet *s, int side)

@@ -41,6 +41,13 @@ typedef struct {
 /* Append the picture to `out`. Has told a failure and returns the exit code. */
 int cli_draw(const cli_picture *picture, cli_look look, FILE *out);
 
+/* For other pictures: the terminal of gnuplot that draws so many pixels, and colour, dash
+ * and mark of the i-th curve. */
+void cli_draw_terminal(FILE *out, int svg, int width, int height, const char *paper);
+const char *cli_draw_colour(size_t i, int dark);
+const char *cli_draw_dash(size_t i); /* as gnuplot's `dashtype` takes it */
+int cli_draw_mark(size_t i);
+
 /* Room for `count` points; 0 without memory. */
 int cli_line_create(cli_line *line, size_t count);
 void cli_curve_free(cli_curve *curve);

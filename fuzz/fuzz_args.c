@@ -107,7 +107,8 @@ size_t fuzz_seed(size_t i, uint8_t *room)
         "step\nadamw\n--params\np\n--grads\ng\n--out\no\n--weight-decay\n0.1\n--amsgrad",
         "step\nsgd\n--momentum=0.9\n--nesterov\n1\n--dtype=bf16\n--rounding=kahan",
         "compare\ndigits\n--report\nd\n--optimizers\nsgd,adam", "bench\nadamw\n--threads\n2",
-        "list", "show\nadafactor\n--help", "help\ntrain", "plot\n--\n-x", "trian\ndigits",
+        "list", "show\nadafactor\n--help", "help\ntrain", "plot\n--\n-x",
+        "trace\nravine\n--optimizers\nsgd:lr=1,adam;lion", "trian\ndigits",
         "train\ndigits\n--epochs\n1e5\n--lr\nnan\n--batch=99999999999999999999",
         "train\ndigits\n--optimizer=adafactor\n--relative_step=1\n--state-dtype=q8\n-h",
     };
