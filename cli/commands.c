@@ -133,6 +133,21 @@ static const cli_option trace[] = {
     END
 };
 
+static const cli_option evidence[] = {
+    SWITCH("list", "print the claims and run nothing"),
+    SWITCH("quick", "smaller networks, shorter runs, fewer rates"),
+    COUNT("seeds", "N", 2, 1000, "5", "runs of each side"),
+    { "mnist", 0, CLI_TEXT, "DIR", "folder of IDX files, for the claims about larger images", NULL, 0, 0,
+      CLI_FOLDERS, NULL, 0 },
+    FILES("text", "text for the claims about transformers that want one"),
+    FILES("results", "keep the results of runs in this file, and take those that are there"),
+    { "output", 'o', CLI_TEXT, "FILE.md", "write a page, and its picture beside it", NULL, 0, 0, CLI_FILES,
+      NULL, 0 },
+    COUNT("threads", "N", 1, 64, "one a core", "runs at a time; timings have the machine to themselves"),
+    JSON,
+    END
+};
+
 static const cli_option bench[] = {
     COUNT("params", "N", 1024, 4e9, "2^14, 2^18, 2^26", "elements in all"),
     COUNT("tensors", "N", 1, 1e6, "1", "tensors they are divided among"),
@@ -240,6 +255,15 @@ static const cli_command commands[] = {
       "eden trace noisy --optimizers '{old}:lr=0.02;{usual}' --seed 2 -o noisy.gif\n", trace, 0, 1, 0,
       0, CLI_WORDS,
       "ravine|rosenbrock|beale|himmelblau|saddle|plateau|noisy|slope|first-steps", cli_trace },
+    { "evidence", "put what is said of optimizers to the test", "[CLAIM...]",
+      "Each claim has an experiment: two lines of this command that differ in one thing, run with the same "
+      "seeds. Where the learning rate decides, each side first searches its own among as many as the other. "
+      "The effect is told with its interval of 95 %; a claim holds if all of the interval is on its side, "
+      "does not hold if all is on the other, and else is undecided. --list has the claims.",
+      "eden evidence --list\n"
+      "eden evidence momentum-faster\n"
+      "eden evidence --quick --results results.jsonl -o evidence.md\n", evidence, 0, 1000, 0, 0, CLI_NOTHING,
+      NULL, cli_evidence_command },
     { "bench", "time an optimizer's step beside the memory's limit", "NAME",
       "Times steps on made-up tensors, and in turn with them plain loops that move the same "
       "bytes in as many streams and do nothing else: the least time a step can take. Sizes fit "
@@ -247,7 +271,7 @@ static const cli_command commands[] = {
       "eden bench {usual}\neden bench {old} --params 1000000 --tensors 1000 --threads 1\n", bench, 1,
       1, 1, 0, CLI_OPTIMIZERS, NULL, cli_bench },
     { "help", "explain a command", "[COMMAND]", "Explains a command, or lists them all.",
-      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|inspect|plot|trace|bench|"
+      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|inspect|plot|trace|evidence|bench|"
       "help",
       cli_help },
     { "generate", "write the man page or the completion", "man|completion",

@@ -1,0 +1,154 @@
+/* evidence_page.c - what was found, as Markdown with a picture of the intervals. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/draft.h"
+#include "cli/evidence.h"
+#include "cli/gnuplot.h"
+#include "cli/output.h"
+
+/* ---- the picture ---------------------------------------------------------------------- */
+
+/* An interval belongs into the picture if it is of a ratio that chance decides. */
+static int is_drawn(const cli_evidence *e)
+{
+    const cli_finding *f = &e->finding;
+    return e->finding.verdict != CLI_NOT_RUN && cli_measure_find(e->claim->measure)->ratio &&
+           f->low < f->high && isfinite(f->low) && isfinite(f->high);
+}
+
+static void points(const cli_evidence *all, size_t count, size_t rows, cli_verdict verdict, FILE *script)
+{
+    size_t row = rows;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_drawn(&all[i])) continue;
+        const cli_finding *f = &all[i].finding;
+        if (f->verdict == verdict)
+            fprintf(script, "%.6g %zu %.6g %.6g\n", f->effect, row, f->low, f->high);
+        row--;
+    }
+    fputs("NaN 0 NaN NaN\ne\n", script);
+}
+
+static void script_of(const cli_evidence *all, size_t count, size_t rows, FILE *script)
+{
+    size_t row = rows;
+    fprintf(script, "set terminal svg size 900,%zu font 'Helvetica,14' background '#ffffff'\n", 110 + 24 * rows);
+    fprintf(script, "set logscale x 2\nset yrange [0.4:%zu.6]\nset xtics nomirror\nset border 1 lc rgb '#5c636d'\n"
+                    "set grid x lc rgb '#dfe2e7'\nset key outside top center horizontal\nset ytics (", rows);
+    for (size_t i = 0; i < count; i++) {
+        if (!is_drawn(&all[i])) continue;
+        fputs(row < rows ? ", " : "", script);
+        cli_gnuplot_quote(script, all[i].claim->id);
+        fprintf(script, " %zu", row--);
+    }
+    fputs(") scale 0\nset xlabel 'first side divided by the second, with its interval of 95 %'\n"
+          "set arrow from 1, graph 0 to 1, graph 1 nohead lc rgb '#1c1e21' dt 2\n"
+          "plot '-' using 1:2:3:4 with xerrorbars lw 2 pt 7 ps 0.8 lc rgb '#0072b2' title 'holds', "
+          "'-' using 1:2:3:4 with xerrorbars lw 2 pt 5 ps 0.8 lc rgb '#d55e00' title 'does not hold', "
+          "'-' using 1:2:3:4 with xerrorbars lw 2 pt 6 ps 0.8 lc rgb '#777777' title 'undecided'\n", script);
+    points(all, count, rows, CLI_HOLDS, script);
+    points(all, count, rows, CLI_FAILS, script);
+    points(all, count, rows, CLI_UNDECIDED, script);
+}
+
+static int picture(const cli_evidence *all, size_t count, size_t rows, FILE *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *script = open_memstream(&text, &size);
+    if (!script) return cli_no_memory();
+    script_of(all, count, rows, script);
+    if (!cli_close_text(script, &text)) return CLI_SYSTEM;
+    const int code = cli_gnuplot_run(text, out);
+    free(text);
+    return code;
+}
+
+/* ---- the page --------------------------------------------------------------------------- */
+
+/* In a cell of a table. */
+static void cell(FILE *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '|') fputc('\\', out);
+        fputc(*text, out);
+    }
+}
+
+static void row_of(const cli_evidence *e, FILE *out)
+{
+    char effect[CLI_EFFECT_ROOM], side[64];
+    const cli_measure *m = cli_measure_find(e->claim->measure);
+    fprintf(out, "| `%s` | ", e->claim->id);
+    cell(out, e->claim->sentence);
+    fprintf(out, " | `%s` | %s: `%s`", e->line, m->what, cli_side_text(e->claim, 0, side));
+    if (isfinite(e->rate[0])) fprintf(out, " (lr %.2g)", e->rate[0]);
+    fprintf(out, " against `%s`", cli_side_text(e->claim, 1, side));
+    if (isfinite(e->rate[1])) fprintf(out, " (lr %.2g)", e->rate[1]);
+    fprintf(out, " | %zu | %s | **%s** |\n", e->finding.runs, cli_effect_text(e, effect),
+            cli_verdict_text(e->finding.verdict));
+}
+
+static void page(const cli_evidence *all, size_t count, int quick, size_t seeds, const char *drawn, FILE *out)
+{
+    size_t verdicts[4] = { 0 };
+    for (size_t i = 0; i < count; i++) verdicts[all[i].finding.verdict]++;
+    fprintf(out, "# Evidence: what is said of optimizers, and what was measured\n\n"
+            "Made by `eden evidence%s --seeds %zu -o FILE.md` of Eden %s; `eden evidence CLAIM` runs one line "
+            "again. %zu claims hold here, %zu do not, %zu are undecided, %zu were not run.\n\n",
+            quick ? " --quick" : "", seeds, eden_version(), verdicts[CLI_HOLDS], verdicts[CLI_FAILS],
+            verdicts[CLI_UNDECIDED], verdicts[CLI_NOT_RUN]);
+    fputs("Every experiment is two lines of the command that differ in one thing, run with the same seeds: "
+          "the same weights to begin with, the same data in the same order. Where a rate is shown, each side "
+          "searched it first, among as many as the other, with a seed that is not used again; the search looks "
+          "at the same test set as the result. The effect is the mean over the seeds of the first side divided "
+          "by the second (\"times\"), or of their difference, with Student's interval of 95 %. A claim holds if "
+          "all of the interval is on its side, does not hold if all is on the other, and else is undecided. "
+          "What nothing is left to chance in has no interval. Small networks on small data are no proof for "
+          "large ones.\n\n", out);
+    if (drawn) fprintf(out, "![The ratios with their intervals](%s)\n\n", drawn);
+    const char *topic = "";
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(topic, all[i].claim->topic) != 0) {
+            topic = all[i].claim->topic;
+            fprintf(out, "%s## %c%s\n\n| claim | what is said | both sides | measured | runs | effect | here it |\n"
+                         "|---|---|---|---|---|---|---|\n", i ? "\n" : "", topic[0] - 'a' + 'A', topic + 1);
+        }
+        row_of(&all[i], out);
+    }
+}
+
+/* "docs/evidence.md" as "docs/evidence.svg"; the caller frees it. */
+static char *picture_path(const char *path)
+{
+    const size_t length = strlen(path);
+    char *other = malloc(length + 2);
+    if (other) snprintf(other, length + 2, "%.*ssvg", (int)(length - 2), path);
+    return other;
+}
+
+int cli_evidence_page(const cli_evidence *all, size_t count, int quick, size_t seeds, const char *path)
+{
+    cli_draft text = { 0 }, drawing = { 0 };
+    size_t rows = 0;
+    char *drawn = picture_path(path);
+    for (size_t i = 0; i < count; i++) rows += (size_t)is_drawn(&all[i]);
+    int code = drawn ? CLI_OK : cli_no_memory();
+    if (!code && rows) code = cli_draft_open(&drawing, NULL, drawn);
+    if (!code && rows) code = picture(all, count, rows, drawing.file);
+    if (!code && rows) code = cli_draft_close(&drawing);
+    if (!code) code = cli_draft_open(&text, NULL, path);
+    if (!code) {
+        const char *name = strrchr(drawn, '/');
+        page(all, count, quick, seeds, rows ? (name ? name + 1 : drawn) : NULL, text.file);
+        code = cli_draft_close(&text);
+    }
+    if (!code && rows) code = cli_draft_commit(&drawing);
+    if (!code) code = cli_draft_commit(&text);
+    cli_draft_discard(&drawing);
+    cli_draft_discard(&text);
+    free(drawn);
+    return code;
+}
