@@ -77,12 +77,13 @@ static json_t *as_json(const cli_evidence *e)
         const char *name;
         double value;
     } numbers[] = { { "first", f->side[0] }, { "second", f->side[1] }, { "effect", f->effect },
-                    { "low", f->low },       { "high", f->high },      { "bound", c->bound },
-                    { "first_lr", e->rate[0] }, { "second_lr", e->rate[1] } };
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        const int known = f->verdict != CLI_NOT_RUN || numbers[i].value == c->bound;
-        json_object_set_new(json, numbers[i].name, cli_json_number(known ? numbers[i].value : (double)NAN));
-    }
+                    { "low", f->low },       { "high", f->high } };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        json_object_set_new(json, numbers[i].name,
+                            cli_json_number(f->verdict == CLI_NOT_RUN ? (double)NAN : numbers[i].value));
+    json_object_set_new(json, "bound", cli_json_number(c->bound));
+    json_object_set_new(json, "first_lr", cli_json_number(e->rate[0]));
+    json_object_set_new(json, "second_lr", cli_json_number(e->rate[1]));
     json_object_set_new(json, "runs", json_integer((json_int_t)f->runs));
     json_object_set_new(json, "rates_searched", json_integer((json_int_t)e->searched));
     return json;
