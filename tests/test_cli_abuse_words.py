@@ -15,8 +15,9 @@ NO_COUNTS = [*NO_NUMBERS, "1.5", "-0", "-1", "1e3", "1.0", "9223372036854775808"
              "18446744073709551617", "340282366920938463463374607431768211457"]
 # Every option of train with a number, and what else it needs.
 COUNTS = {"epochs": [], "batch": [], "warmup": [], "accumulate": [], "seed": [], "threads": [],
-          "log-every": ["--log", "log"]}
-REALS = {"dropout": [], "clip": []}
+          "log-every": ["--log", "log"], "layers": [], "heads": [], "width": [], "context": [],
+          "sample": []}
+REALS = {"dropout": [], "clip": [], "temperature": []}
 TEXTS = ["widths", "schedule", "average"]
 
 
@@ -24,7 +25,7 @@ class Words(Abused):
     def test_every_number_is_known(self):
         """The tables above have every option whose value is a number."""
         text = self.eden(0, "help", "train").stdout
-        found = re.findall(r"(?m)^ +--([a-z-]+)[ =](N|P|NORM) ", text)
+        found = re.findall(r"(?m)^ +--([a-z-]+)[ =](N|P|NORM|T) ", text)
         self.assertEqual({name for name, _ in found}, {*COUNTS, *REALS})
 
     def test_counts(self):
@@ -39,7 +40,7 @@ class Words(Abused):
         for the data or the memory is refused too."""
         for name, words in COUNTS.items():
             base = [word for word in FAST if name != "threads" or word not in ("--threads", "1")]
-            values = [2**53 - 1 + 1, 2**63 - 1, 2**63] + [0, 2**31, 2**32] * (name != "seed")
+            values = [2**53 - 1 + 1, 2**63 - 1, 2**63] + [0, 2**31, 2**32] * (name not in ("seed", "sample"))
             for value in values:
                 with self.subTest(name=name, value=value):
                     self.refused(64, f"--{name} '{value}' is not a whole number from", *base, *words, f"--{name}",
