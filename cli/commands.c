@@ -261,7 +261,7 @@ static const cli_command commands[] = {
       "The effect is told with its interval of 95 %; a claim holds if all of the interval is on its side, "
       "does not hold if all is on the other, and else is undecided. --list has the claims.",
       "eden evidence --list\n"
-      "eden evidence momentum-faster\n"
+      "eden evidence vision-gap\n"
       "eden evidence --quick --results results.jsonl -o evidence.md\n", evidence, 0, 1000, 0, 0, CLI_NOTHING,
       NULL, cli_evidence_command },
     { "bench", "time an optimizer's step beside the memory's limit", "NAME",
