@@ -133,6 +133,15 @@ static const cli_option trace[] = {
     END
 };
 
+static const cli_option advise[] = {
+    COUNT("params", "N", 1, 1e13, "1000000", "weights of the network"),
+    COUNT("batch", "N", 1, 1e9, "32", "examples to a step"),
+    TEXT("memory", "BYTES", "what weights, gradients and state may take, such as 24GiB or 800M"),
+    COUNT("steps", "N", 1, 1e12, "10000", "steps of the whole training, for the schedule"),
+    JSON,
+    END
+};
+
 static const cli_option evidence[] = {
     SWITCH("list", "print the claims and run nothing"),
     SWITCH("quick", "smaller networks, shorter runs, fewer rates"),
@@ -255,6 +264,14 @@ static const cli_command commands[] = {
       "eden trace noisy --optimizers '{old}:lr=0.02;{usual}' --seed 2 -o noisy.gif\n", trace, 0, 1, 0,
       0, CLI_WORDS,
       "ravine|rosenbrock|beale|himmelblau|saddle|plateau|noisy|slope|first-steps", cli_trace },
+    { "advise", "say which optimizer to start with", "[TASK]",
+      "Says which optimizer, rate, schedule and weight decay people start with for a task, the memory it "
+      "takes, the lines of C for it, and the claims behind it, which 'eden evidence' puts to the test. Where "
+      "memory is short, state is stored in fewer bytes first. On a terminal it asks what the line does not "
+      "say; without a task it lists them elsewhere.",
+      "eden advise\n"
+      "eden advise language --params 124000000 --memory 2GiB\n", advise, 0, 1, 0, 0, CLI_WORDS,
+      "vision|finetune|language|gan|rl|sparse|large-batch|other", cli_advise },
     { "evidence", "put what is said of optimizers to the test", "[CLAIM...]",
       "Each claim has an experiment: two lines of this command that differ in one thing, run with the same "
       "seeds. Where the learning rate decides, each side first searches its own among as many as the other. "
@@ -271,7 +288,8 @@ static const cli_command commands[] = {
       "eden bench {usual}\neden bench {old} --params 1000000 --tensors 1000 --threads 1\n", bench, 1,
       1, 1, 0, CLI_OPTIMIZERS, NULL, cli_bench },
     { "help", "explain a command", "[COMMAND]", "Explains a command, or lists them all.",
-      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|inspect|plot|trace|evidence|bench|"
+      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|inspect|plot|trace|advise|evidence|"
+      "bench|"
       "help",
       cli_help },
     { "generate", "write the man page or the completion", "man|completion",

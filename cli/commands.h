@@ -12,6 +12,7 @@ int cli_step(const cli_args *args);
 int cli_inspect(const cli_args *args);
 int cli_plot(const cli_args *args);
 int cli_trace(const cli_args *args);
+int cli_advise(const cli_args *args);
 int cli_evidence_command(const cli_args *args);
 int cli_bench(const cli_args *args);
 int cli_help(const cli_args *args);
