@@ -61,7 +61,7 @@ static int prepare(cli_training *t)
     if (t->resume && t->save && !strcmp(t->resume, t->save))
         t->saved_step = lab_run_progress(t->run)->step;
     t->header = cli_log_header(t->task, &t->config, lab_run_problem(t->run),
-                               t->data.data.classes,
+                               t->data.kind == &lab_supervised ? t->data.data.classes : 0,
                                lab_run_progress(t->run)->steps);
     t->history = json_array();
     return t->header && t->history ? CLI_OK : cli_no_memory();
