@@ -21,6 +21,7 @@ typedef struct {
 static const usual tasks[] = {
     { "text", &lab_language, "transformer", 8, 12, 100, 1, 0, 1 },
     { "rl", &lab_reinforcement, "mlp", 10, 64, 0, 0.5, 0, 0 },
+    { "gan", &lab_adversarial, "mlp", 50, 64, 0, 0, 0, 0 },
 };
 
 /* Their options, in the order in which a config has them. */
@@ -30,7 +31,7 @@ static const struct {
 } options[] = {
     { "text", "context", 64 }, { "text", "heads", 4 },     { "text", "layers", 4 },
     { "text", "width", 128 },  { "rl", "envs", 16 },       { "rl", "horizon", 128 },
-    { "rl", "passes", 10 },
+    { "rl", "passes", 10 },    { "gan", "noise", 32 },
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -91,6 +92,7 @@ const char *cli_source_describe(const cli_source *source, char *text)
 static uint64_t epoch_of(const cli_args *args, const usual *t, const lab_config *config)
 {
     if (t->kind == &lab_language) return LAB_TEXT_EPOCH;
+    if (t->kind == &lab_adversarial) return LAB_GAN_EPOCH;
     uint64_t value[3];
     for (int i = 0; i < 3; i++)
         value[i] = cli_count(args, options[4 + i].name, options[4 + i].usual);

@@ -20,6 +20,7 @@ static const task tasks[] = {
     { "csv", "the file", TABLE, 40, 20, 32 },
     { "text", NULL, MAY_BE, 0, 0, 0 }, /* source.c has the rest */
     { "rl", NULL, NOTHING, 0, 0, 0 },
+    { "gan", NULL, NOTHING, 0, 0, 0 },
 };
 enum { TASKS = sizeof tasks / sizeof *tasks };
 
@@ -44,11 +45,12 @@ static const struct {
     const char *option, *tasks;
 } belonging[] = {
     { "model", "digits mnist csv" },  { "norm", "digits mnist csv" },
-    { "widths", "digits mnist csv rl" }, { "dropout", "digits mnist csv text" },
-    { "no-decay", "digits mnist csv rl" },
+    { "widths", "digits mnist csv rl gan" }, { "dropout", "digits mnist csv text gan" },
+    { "no-decay", "digits mnist csv rl gan" },
     { "layers", "text" },  { "heads", "text" },   { "width", "text" },  { "context", "text" },
     { "sample", "text" },  { "temperature", "text" },
     { "envs", "rl" },      { "horizon", "rl" },   { "passes", "rl" },
+    { "noise", "gan" },    { "sheet", "gan" },
 };
 
 /* Is a word one of those between blanks? */
@@ -65,7 +67,8 @@ static int refuse_option(const cli_args *args, const task *t, const char *option
     static const struct {
         const char *task, *networks;
     } why[] = { { "text", "a transformer that decays only its matrices" },
-                { "rl", "a policy and a value, each an mlp" } };
+                { "rl", "a policy and a value, each an mlp" },
+                { "gan", "a generator and a discriminator, each an mlp" } };
     for (size_t i = 0; i < sizeof why / sizeof *why; i++)
         if (among(suits, "digits") && !strcmp(why[i].task, t->name))
             return cli_usage(args->command, "--%s is not for %s, which has %s", option, t->name,
@@ -76,7 +79,7 @@ static int refuse_option(const cli_args *args, const task *t, const char *option
 /* Options that say nothing to a task. */
 static int check_options(const cli_args *args, const task *t)
 {
-    const int made = among("rl", t->name), table = t->form == TABLE, text = t->form == MAY_BE;
+    const int made = among("rl gan", t->name), table = t->form == TABLE, text = t->form == MAY_BE;
     const char *no_label = text ? "bytes, each to be predicted" : made ? "nothing to predict" : "its labels";
     if (!table && cli_has(args, "label"))
         return cli_usage(args->command, "--label is for csv; %s has %s", t->name, no_label);
@@ -101,7 +104,7 @@ int cli_task_name(const cli_args *args, const char **name)
         for (size_t i = 0; i < TASKS; i++) cli_nearest_try(&nearest, tasks[i].name);
         cli_nearest_hint(&nearest, "", hint);
         return cli_usage(args->command, "unknown task '%.60s'%s", word,
-                         *hint ? hint : "; there are digits, mnist, csv, text and rl");
+                         *hint ? hint : "; there are digits, mnist, csv, text, rl and gan");
     }
     *name = t->name;
     if (t->operand && args->operand_count < 2)

@@ -103,6 +103,12 @@ extern const lab_problem_kind lab_language;
 enum { LAB_RL_ROLLOUTS = 5 };
 extern const lab_problem_kind lab_reinforcement;
 
+/* Images of given classes to be made like those of a lab_data, the source; its option is
+ * noise. A batch is so many of them from anywhere, and as many made; an epoch is this many
+ * batches. */
+enum { LAB_GAN_EPOCH = 250 };
+extern const lab_problem_kind lab_adversarial;
+
 /* Fill `error` and return `status`. */
 eden_status lab_fail(eden_error *error, eden_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
