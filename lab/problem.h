@@ -74,9 +74,12 @@ struct lab_problem {
     int samples_test;      /* between epochs a fixed part of the test set is enough */
     lab_metric metric;
     lab_model *model;      /* the network, where there is just one of model.h   */
+    lab_model *part[2];    /* or else these                                     */
+    const lab_fact *facts; /* what evaluate() measures beside, LAB_FACTS of them, of
+                              which those without a name are none; NULL: nothing */
 };
 
-/* The functions of problems with a model. */
+/* The functions of problems with a model, or with parts. */
 eden_status lab_problem_fits(const lab_problem *problem, eden_error *error);
 eden_status lab_problem_store(lab_problem *problem, const lab_storage *storage,
                               eden_error *error);
@@ -94,6 +97,17 @@ extern const lab_problem_kind lab_supervised;
  * this many of them. */
 enum { LAB_TEXT_EPOCH = 250 };
 extern const lab_problem_kind lab_language;
+
+/* A pole to be balanced on a cart; there is no source. A batch is so many steps of a
+ * rollout, whose options are envs, horizon and passes; an epoch is so many rollouts. */
+enum { LAB_RL_ROLLOUTS = 5 };
+extern const lab_problem_kind lab_reinforcement;
+
+/* Images of given classes to be made like those of a lab_data, the source; its option is
+ * noise. A batch is so many of them from anywhere, and as many made; an epoch is this many
+ * batches. */
+enum { LAB_GAN_EPOCH = 250 };
+extern const lab_problem_kind lab_adversarial;
 
 /* Fill `error` and return `status`. */
 eden_status lab_fail(eden_error *error, eden_status status, const char *format, ...)
