@@ -35,8 +35,8 @@
 #define TRAINING(kind)                                                                        \
     TEXT("label", "COLUMN", "csv: the column to predict"),                                    \
     WORDS(kind, "class|value", "the column decides", "csv: predict a class or a value"),      \
-    WORDS("model", "logistic|mlp|cnn", "mlp", "the network"),                                 \
-    TEXT("widths", "N,N,...", "hidden widths of an mlp, channels of a cnn"),                  \
+    WORDS("model", "logistic|mlp|cnn|resnet", "the task's", "the network"),                   \
+    TEXT("widths", "N,N,...", "hidden widths of an mlp, channels of a cnn or resnet"),        \
     WORDS("norm", "none|batch|layer", "the model's", "normalization after each layer"),       \
     REAL("dropout", "P", 0, 0.99, "the model's", "share of units dropped before the last layer"), \
     { "schedule", 0, CLI_TEXT, "TEXT",                                                        \
@@ -137,8 +137,8 @@ static const cli_option bench[] = {
 
 #define TASKS                                                                             \
     "The task is 'digits' (1,797 images that come with Eden), 'mnist DIR' (a folder of "  \
-    "four IDX files, gzipped or not) or 'csv FILE --label COLUMN' (a table with a header " \
-    "line)"
+    "four IDX files, gzipped or not), 'cifar10 DIR' (one of six files, CIFAR-10's binary " \
+    "version) or 'csv FILE --label COLUMN' (a table with a header line)"
 
 static const cli_command commands[] = {
     { "list", "list the optimizers", "",
@@ -170,16 +170,17 @@ static const cli_command commands[] = {
       "eden train digits\n"
       "eden train digits --optimizer {old} --lr 0.1 --schedule 'cosine(900)'\n"
       "eden train mnist data/mnist --model cnn --log run.jsonl --save run.safetensors\n"
+      "eden train cifar10 data/cifar-10-batches-bin --epochs 5\n"
       "eden train csv houses.csv --label price --model logistic\n"
       "eden train text plays.txt --save plays.safetensors --sample 2000\n",
-      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|csv|text", cli_train },
+      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|csv|text", cli_train },
     { "compare", "train with every optimizer and compare", "TASK [DATA]",
       TASKS ". Every optimizer sees the same data in the same order and starts from the same "
       "weights; its rate comes from a table. The row 'none' is a network that is not trained.\n\n"
       "Steps to the target are counted to the end of the epoch that first reaches it.",
       "eden compare digits\n"
       "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n",
-      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|csv", cli_compare },
+      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|cifar10|csv", cli_compare },
     { "step", "apply an optimizer to files", "NAME",
       "Updates the weights of one safetensors file with the gradients of another: one optimizer "
       "step, in the reach of any language. --params, --grads and --out are needed; --out may be "

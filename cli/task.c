@@ -12,13 +12,15 @@ typedef struct {
     const char *operand; /* NULL: none */
     enum { NOTHING, FOLDER, TABLE, MAY_BE } form; /* of the operand */
     uint64_t epochs, cnn_epochs, batch;
+    const char *model;
 } task;
 
 static const task tasks[] = {
-    { "digits", NULL, NOTHING, 40, 20, 32 },
-    { "mnist", "the folder of its IDX files", FOLDER, 20, 15, 64 },
-    { "csv", "the file", TABLE, 40, 20, 32 },
-    { "text", NULL, MAY_BE, 0, 0, 0 }, /* source.c has the rest */
+    { "digits", NULL, NOTHING, 40, 20, 32, "mlp" },
+    { "mnist", "the folder of its IDX files", FOLDER, 20, 15, 64, "mlp" },
+    { "cifar10", "the folder of its binary files", FOLDER, 20, 15, 64, "resnet" },
+    { "csv", "the file", TABLE, 40, 20, 32, "mlp" },
+    { "text", NULL, MAY_BE, 0, 0, 0, NULL }, /* source.c has the rest */
 };
 enum { TASKS = sizeof tasks / sizeof *tasks };
 
@@ -71,7 +73,7 @@ int cli_task_name(const cli_args *args, const char **name)
         for (size_t i = 0; i < TASKS; i++) cli_nearest_try(&nearest, tasks[i].name);
         cli_nearest_hint(&nearest, "", hint);
         return cli_usage(args->command, "unknown task '%.60s'%s", word,
-                         *hint ? hint : "; there are digits, mnist, csv and text");
+                         *hint ? hint : "; there are digits, mnist, cifar10, csv and text");
     }
     *name = t->name;
     if (t->operand && args->operand_count < 2)
@@ -100,6 +102,8 @@ int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data)
     if (code) return code;
     if (!t->operand)
         status = lab_data_digits(data, &error);
+    else if (!strcmp(name, "cifar10"))
+        status = lab_data_cifar10(data, args->operands[1], &error);
     else if (t->form == FOLDER)
         status = lab_data_idx(data, args->operands[1], &error);
     else
@@ -128,8 +132,8 @@ int cli_task_config(const cli_args *args, const lab_data *data, lab_config *conf
     if (!t) return cli_fail(CLI_INTERNAL, "the task has no defaults");
     const uint64_t seed = cli_count(args, "seed", 1);
     const uint32_t threads = (uint32_t)cli_count(args, "threads", 0);
-    const char *model = cli_text(args, "model", "mlp");
-    const int cnn = !strcmp(model, "cnn");
+    const char *model = cli_text(args, "model", t->model);
+    const int cnn = !strcmp(model, "cnn") || !strcmp(model, "resnet");
     *config = (lab_config){
         .no_decay = cli_has(args, "no-decay") ? "1" : NULL,
         .schedule = cli_text(args, "schedule", NULL),

@@ -107,6 +107,7 @@ void lab_convolution(lab_layer *layer, const char *name, lab_shape in, uint64_t 
                      int has_bias);
 void lab_relu(lab_layer *layer, lab_shape in);
 void lab_max_pool(lab_layer *layer, lab_shape in);
+void lab_average_pool(lab_layer *layer, lab_shape in);
 void lab_dropout(lab_layer *layer, lab_shape in, double rate);
 void lab_layer_norm(lab_layer *layer, const char *name, lab_shape in);
 int lab_batch_norm(lab_layer *layer, const char *name, lab_shape in);

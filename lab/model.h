@@ -18,12 +18,13 @@
 typedef struct lab_model lab_model;
 
 typedef struct {
-    const char *kind;    /* "logistic", "mlp" or "cnn"                         */
-    const char *widths;  /* mlp: "256,128"; cnn: channels "16,32"; NULL: these */
-    const char *norm;    /* "none", "batch" or "layer"; NULL: batch for a cnn,
-                            none for the others                                */
+    const char *kind;    /* "logistic", "mlp", "cnn" or "resnet"               */
+    const char *widths;  /* mlp: "256,128"; channels of a cnn: "16,32", of a
+                            resnet: "16,32,64"; NULL: these                    */
+    const char *norm;    /* "none", "batch" or "layer"; NULL: batch for a cnn
+                            and a resnet, none for the others                  */
     double dropout;      /* before the last layer, 0 to below 1; < 0: 0.2 for an
-                            mlp, 0.25 for a cnn, 0 for logistic                */
+                            mlp, 0.25 for a cnn, 0 for the others              */
     uint64_t seed;       /* of initial weights and of dropout                  */
     uint32_t threads;    /* 0: one a core                                      */
 } lab_model_config;
