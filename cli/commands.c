@@ -44,7 +44,11 @@
       "SCHEDULES", "a cosine to 1 % over the run", 0, 0, CLI_NOTHING, NULL, 0 },              \
     COUNT("warmup", "N", 1, 1e9, "none", "steps over which lr rises linearly to its value"),  \
     COUNT("epochs", "N", 1, 1e6, "the task's", "times through the training set"),             \
-    COUNT("batch", "N", 1, 1e6, "the task's", "examples to a step"),                          \
+    { "batch", 0, CLI_COUNT, "N", "examples to a step, or 'all' of the training set",         \
+      "the task's", 1, 1e6, CLI_NOTHING, "all", 0 },                                          \
+    WORDS("rate-scaling", "none|linear|sqrt", "none",                                         \
+          "multiply the table's rate by the step's examples over the task's usual batch, or " \
+          "by that ratio's square root"),                                                     \
     REAL("clip", "NORM", 1e-12, 1e12, "off", "scale gradients down to this norm, all together"), \
     COUNT("accumulate", "N", 2, 1e6, "off", "batches whose gradients make one step"),         \
     { "average", 0, CLI_TEXT, "ema:DECAY|swa",                                                \
@@ -138,7 +142,8 @@ static const cli_option bench[] = {
 #define TASKS                                                                             \
     "The task is 'digits' (1,797 images that come with Eden), 'mnist DIR' (a folder of "  \
     "four IDX files, gzipped or not), 'cifar10 DIR' (one of six files, CIFAR-10's binary " \
-    "version) or 'csv FILE --label COLUMN' (a table with a header line)"
+    "version), 'sparse' (made-up documents, most of whose words are rare; the seed draws " \
+    "them) or 'csv FILE --label COLUMN' (a table with a header line)"
 
 static const cli_command commands[] = {
     { "list", "list the optimizers", "",
@@ -173,14 +178,14 @@ static const cli_command commands[] = {
       "eden train cifar10 data/cifar-10-batches-bin --epochs 5\n"
       "eden train csv houses.csv --label price --model logistic\n"
       "eden train text plays.txt --save plays.safetensors --sample 2000\n",
-      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|csv|text", cli_train },
+      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|csv|text", cli_train },
     { "compare", "train with every optimizer and compare", "TASK [DATA]",
       TASKS ". Every optimizer sees the same data in the same order and starts from the same "
       "weights; its rate comes from a table. The row 'none' is a network that is not trained.\n\n"
       "Steps to the target are counted to the end of the epoch that first reaches it.",
       "eden compare digits\n"
       "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n",
-      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|cifar10|csv", cli_compare },
+      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|csv", cli_compare },
     { "step", "apply an optimizer to files", "NAME",
       "Updates the weights of one safetensors file with the gradients of another: one optimizer "
       "step, in the reach of any language. --params, --grads and --out are needed; --out may be "

@@ -1,5 +1,6 @@
 #include "cli/task.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ static const task tasks[] = {
     { "digits", NULL, NOTHING, 40, 20, 32, "mlp" },
     { "mnist", "the folder of its IDX files", FOLDER, 20, 15, 64, "mlp" },
     { "cifar10", "the folder of its binary files", FOLDER, 20, 15, 64, "resnet" },
+    { "sparse", NULL, NOTHING, 3, 3, 32, "logistic" },
     { "csv", "the file", TABLE, 40, 20, 32, "mlp" },
     { "text", NULL, MAY_BE, 0, 0, 0, NULL }, /* source.c has the rest */
 };
@@ -40,6 +42,11 @@ static const char *kind_option(const cli_args *args)
     return "target";
 }
 
+static int wants_all(const cli_args *args)
+{
+    return !strcmp(cli_text(args, "batch", ""), "all");
+}
+
 /* Options that say nothing to a task. */
 static int check_options(const cli_args *args, const task *t)
 {
@@ -58,6 +65,10 @@ static int check_options(const cli_args *args, const task *t)
             return cli_usage(args->command, text ? "--%s is not for text, which has a transformer that "
                                                    "decays only its matrices"
                                                  : "--%s is for text alone", *o);
+    if (text && wants_all(args))
+        return cli_usage(args->command, "--batch all is not for text, whose sequences are from anywhere");
+    if (text && cli_has(args, "rate-scaling"))
+        return cli_usage(args->command, "--rate-scaling is not for text; set the rate with --lr");
     if (cli_has(args, "temperature") && cli_count(args, "sample", 1) == 0)
         return cli_usage(args->command, "--temperature does nothing with --sample 0");
     return CLI_OK;
@@ -73,7 +84,7 @@ int cli_task_name(const cli_args *args, const char **name)
         for (size_t i = 0; i < TASKS; i++) cli_nearest_try(&nearest, tasks[i].name);
         cli_nearest_hint(&nearest, "", hint);
         return cli_usage(args->command, "unknown task '%.60s'%s", word,
-                         *hint ? hint : "; there are digits, mnist, cifar10, csv and text");
+                         *hint ? hint : "; there are digits, mnist, cifar10, sparse, csv and text");
     }
     *name = t->name;
     if (t->operand && args->operand_count < 2)
@@ -100,7 +111,9 @@ int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data)
     const task *t = find(name);
     if (t->operand) code = cli_can_read(args->operands[1], t->form == FOLDER);
     if (code) return code;
-    if (!t->operand)
+    if (!strcmp(name, "sparse"))
+        status = lab_data_sparse(data, seed, &error);
+    else if (!t->operand)
         status = lab_data_digits(data, &error);
     else if (!strcmp(name, "cifar10"))
         status = lab_data_cifar10(data, args->operands[1], &error);
@@ -139,7 +152,7 @@ int cli_task_config(const cli_args *args, const lab_data *data, lab_config *conf
         .schedule = cli_text(args, "schedule", NULL),
         .warmup = cli_count(args, "warmup", 0),
         .epochs = cli_count(args, "epochs", cnn ? t->cnn_epochs : t->epochs),
-        .batch = cli_count(args, "batch", t->batch),
+        .batch = wants_all(args) ? data->train.count : cli_count(args, "batch", t->batch),
         .clip_norm = cli_real(args, "clip", 0),
         .accumulate = (uint32_t)cli_count(args, "accumulate", 0),
         .average = cli_text(args, "average", NULL),
@@ -162,18 +175,46 @@ int cli_task_config(const cli_args *args, const lab_data *data, lab_config *conf
     return CLI_OK;
 }
 
+int cli_task_check_batch(const cli_args *args, uint64_t examples, uint64_t batch)
+{
+    if (!wants_all(args) || batch == examples) return CLI_OK;
+    return cli_usage(args->command, "--batch all contradicts the checkpoint, which has %llu of %llu "
+                     "examples", (unsigned long long)batch, (unsigned long long)examples);
+}
+
+/* Gradients are means over a step's examples. Their noise falls with the root of the
+ * number, and the steps of an epoch with the number itself: hence the two rules. */
+static int scale_rate(const cli_args *args, const lab_config *config, double *rate,
+                      const char **source)
+{
+    const char *rule = cli_text(args, "rate-scaling", "none");
+    const double each = config->accumulate ? config->accumulate : 1;
+    const double ratio = (double)config->batch * each / (double)find(args->operands[0])->batch;
+    if (!strcmp(rule, "none")) return CLI_OK;
+    if (!(*rate > 0))
+        return cli_usage(args->command, "--rate-scaling scales the rates of a table, which has none for "
+                         "this; give --lr instead");
+    *rate *= !strcmp(rule, "sqrt") ? sqrt(ratio) : ratio;
+    *source = !strcmp(rule, "sqrt") ? "the task's, scaled by the root of the batch"
+                                    : "the task's, scaled by the batch";
+    return CLI_OK;
+}
+
 int cli_task_rate(const cli_args *args, const lab_config *config, cli_settings *settings,
                   const char **source)
 {
     char number[CLI_NUMBER_ROOM];
     const size_t i = eden_rule_hyper_index(settings->rule, "lr");
-    *source = "given";
-    if (i != SIZE_MAX && settings->given[i]) return CLI_OK;
-    const double rate = lab_rate(args->operands[0], config->model.kind, settings->name, source);
-    if (rate > 0 && i != SIZE_MAX)
-        return cli_settings_set(settings, args->command, "lr", cli_print_number(rate, number));
-    *source = "the optimizer's default";
-    return CLI_OK;
+    const int given = i != SIZE_MAX && settings->given[i];
+    *source = given ? "given" : "the optimizer's default";
+    if (given && cli_has(args, "rate-scaling"))
+        return cli_usage(args->command, "--rate-scaling does nothing with --lr: give the rate that is "
+                         "wanted");
+    if (given) return CLI_OK;
+    double rate = lab_rate(args->operands[0], config->model.kind, settings->name, source);
+    const int code = scale_rate(args, config, &rate, source);
+    if (code || !(rate > 0) || i == SIZE_MAX) return code;
+    return cli_settings_set(settings, args->command, "lr", cli_print_number(rate, number));
 }
 
 const char *cli_grouped(uint64_t value, char text[32])

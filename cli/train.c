@@ -51,6 +51,8 @@ static int prepare(cli_training *t)
     const uint64_t seed = t->resume ? t->config.seed : cli_count(t->args, "seed", 1);
     if (!code) code = cli_source_load(t->args, seed, &t->data);
     if (!code && !t->resume) code = fresh_config(t);
+    if (!code && t->resume)
+        code = cli_task_check_batch(t->args, t->data.data.train.count, t->config.batch);
     if (code) return code;
     if (lab_run_create_for(&t->run, &t->config, t->data.kind, t->data.at, &error))
         return cli_fail_eden(&error, t->resume ? CLI_READING : CLI_RUNNING);

@@ -176,6 +176,9 @@ static int check_options(const cli_training *t)
     if (!code) code = check_number(t, "batch", (double)c->batch, 0);
     if (!code) code = check_number(t, "clip", c->clip_norm, 0);
     if (!code) code = check_number(t, "accumulate", c->accumulate, 0);
+    if (!code && cli_has(t->args, "rate-scaling"))
+        code = cli_usage(t->args->command, "--rate-scaling does nothing to a run that is resumed, whose "
+                         "rate is in the checkpoint");
     if (!code) code = check_text(t, "average", c->average);
     if (!code) code = cli_source_check(t->args, c->task, refuse, t);
     if (!code) code = check_number(t, "seed", (double)c->seed, -1);

@@ -28,6 +28,8 @@ static const struct {
       { 0.5, 0.05, 0.05, 0.01, 0.002, 0.002, 0.002, 0.05, 0.002, 0.0005 } },
     { "mnist", "cnn", "tuned on 8,000 images of MNIST, seed 1",
       { 0.1, 0.01, 5e-3, 0.02, 2e-3, 1e-3, 1e-3, 0.2, 2e-3, 5e-4 } },
+    { "sparse", "logistic", "tuned on sparse, seeds 1 to 3",
+      { 10, 0.5, 1, 0.2, 0.1, 0.05, 0.05, 0.5, 0.02, 5e-3 } },
     { "csv", "logistic", "a start for tables, classes or values; yours may want another",
       { 0.02, 0.005, 0.005, 0.05, 5e-4, 1e-3, 5e-4, 0.05, 2e-3, 2e-4 } },
     { "csv", "mlp", "a start for tables, classes or values; yours may want another",
