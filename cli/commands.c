@@ -75,6 +75,10 @@ static const cli_option train[] = {
     COUNT("sample", "N", 0, 1e7, "500", "text: bytes that it writes at the end"),
     REAL("temperature", "T", 0, 100, "0.8",
          "text: how freely it writes; 0 takes the likeliest byte, 1 each by its chance"),
+    COUNT("examples", "N", 2, 1e6, "100", "finetune: labelled examples of the new classes, in all"),
+    REAL("body-rate", "P", 1e-6, 1, "0.1", "finetune: the body's share of the learning rate"),
+    FILES("from", "finetune: a checkpoint whose body to begin with, instead of training one"),
+    SWITCH("scratch", "finetune: learn the new classes from nothing, to compare"),
     FILES("log", "write a JSON record of every step and epoch to this file"),
     COUNT("log-every", "N", 1, 1e9, "1", "steps to a record"),
     FILES("save", "write a checkpoint after every epoch and at the end"),
@@ -143,7 +147,7 @@ static const cli_option bench[] = {
     "The task is 'digits' (1,797 images that come with Eden), 'mnist DIR' (a folder of "  \
     "four IDX files, gzipped or not), 'cifar10 DIR' (one of six files, CIFAR-10's binary " \
     "version), 'sparse' (made-up documents, most of whose words are rare; the seed draws " \
-    "them) or 'csv FILE --label COLUMN' (a table with a header line)"
+    "them), 'csv FILE --label COLUMN' (a table with a header line)"
 
 static const cli_command commands[] = {
     { "list", "list the optimizers", "",
@@ -155,10 +159,15 @@ static const cli_command commands[] = {
       "how to spell other libraries' variants with it, and its paper.",
       "eden show {usual}\n", json_only, 1, 1, 0, 0, CLI_OPTIMIZERS, NULL, cli_show },
     { "train", "train a network", "TASK [DATA]",
-      TASKS ", or 'text [FILE]' (a transformer that learns which byte comes next, in a file of yours "
+      TASKS ", 'finetune [DIR]' (new classes of digits, or of a folder's images, for a network that "
+      "knows others), or 'text [FILE]' (a transformer that learns which byte comes next, in a file of yours "
       "or in sources of Eden's). "
       "Every setting of the chosen optimizer is a flag. Without --lr the rate comes from a "
       "table for this task, model and optimizer, and the command says so.\n\n"
+      "To fine-tune, a network learns the lower half of the classes first, with fixed settings, or "
+      "takes all but its last layer from the checkpoint of --from. Then it learns the others from a "
+      "few examples, and is tested on all there are of them in the test set. Tensors are in the groups "
+      "body, whose learning rate is a part of the given one, and head.\n\n"
       "A text is learned from its first 9 of 10 bytes and tested on the others: on all of them at the "
       "end, on a fixed part between epochs. Its epochs are 250 batches of sequences from anywhere, "
       "its losses nats a byte, and its rate rises over 100 steps and falls along a cosine to a tenth. "
@@ -177,8 +186,9 @@ static const cli_command commands[] = {
       "eden train mnist data/mnist --model cnn --log run.jsonl --save run.safetensors\n"
       "eden train cifar10 data/cifar-10-batches-bin --epochs 5\n"
       "eden train csv houses.csv --label price --model logistic\n"
+      "eden train finetune --optimizer {usual} --examples 50\n"
       "eden train text plays.txt --save plays.safetensors --sample 2000\n",
-      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|csv|text", cli_train },
+      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text", cli_train },
     { "compare", "train with every optimizer and compare", "TASK [DATA]",
       TASKS ". Every optimizer sees the same data in the same order and starts from the same "
       "weights; its rate comes from a table. The row 'none' is a network that is not trained.\n\n"

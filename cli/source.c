@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cli/finetune.h"
 #include "cli/names.h"
 #include "cli/storage.h"
 #include "lab/options.h"
@@ -20,7 +21,8 @@ int cli_source_load(const cli_args *args, uint64_t seed, cli_source *source)
     if (code) return code;
     if (!is_text(args)) {
         source->at = &source->data;
-        return cli_task_load(args, seed, &source->data);
+        code = cli_task_load(args, seed, &source->data);
+        return !code && cli_finetune_is(args) ? cli_finetune_load(args, source) : code;
     }
     const char *path = args->operand_count > 1 ? args->operands[1] : NULL;
     source->kind = &lab_language;
@@ -36,9 +38,10 @@ void cli_source_free(cli_source *source)
     lab_text_free(&source->text);
 }
 
-const char *cli_source_describe(const cli_source *source, char *text)
+const char *cli_source_describe(const cli_source *source, const lab_problem *problem, char *text)
 {
     char train[32], test[32];
+    if (source->kind == &lab_finetune) return cli_finetune_describe(source, problem->examples, text);
     if (source->kind == &lab_supervised) return cli_task_describe(&source->data, text);
     snprintf(text, CLI_TASK_ROOM, "%s training and %s test bytes of text",
              cli_grouped(source->text.train, train),
@@ -72,6 +75,7 @@ static void set_schedule(const cli_args *args, lab_config *config, cli_config_te
 int cli_source_config(const cli_args *args, const cli_source *source, lab_config *config,
                       cli_config_texts *texts)
 {
+    if (source->kind == &lab_finetune) return cli_finetune_config(args, source, config, texts);
     if (source->kind == &lab_supervised)
         return cli_task_config(args, &source->data, config, texts->schedule);
     const uint64_t seed = cli_count(args, "seed", 1);
@@ -120,6 +124,7 @@ int cli_source_settings(const cli_args *args, cli_settings *settings)
 int cli_source_check(const cli_args *args, const char *theirs, cli_refuse_option refuse,
                      const void *context)
 {
+    if (cli_finetune_is(args)) return cli_finetune_check(args, theirs, refuse, context);
     uint64_t values[OPTIONS] = { 0 };
     lab_option read[OPTIONS + 1] = { { NULL, NULL } };
     for (size_t i = 0; i < OPTIONS; i++) read[i] = (lab_option){ options[i].name, &values[i] };

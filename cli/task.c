@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/finetune.h"
 #include "cli/names.h"
 #include "cli/storage.h"
 
@@ -11,7 +12,7 @@
 typedef struct {
     const char *name;
     const char *operand; /* NULL: none */
-    enum { NOTHING, FOLDER, TABLE, MAY_BE } form; /* of the operand */
+    enum { NOTHING, FOLDER, TABLE, MAY_BE, MAY_BE_FOLDER } form; /* of the operand */
     uint64_t epochs, cnn_epochs, batch;
     const char *model;
 } task;
@@ -21,6 +22,7 @@ static const task tasks[] = {
     { "mnist", "the folder of its IDX files", FOLDER, 20, 15, 64, "mlp" },
     { "cifar10", "the folder of its binary files", FOLDER, 20, 15, 64, "resnet" },
     { "sparse", NULL, NOTHING, 3, 3, 32, "logistic" },
+    { "finetune", NULL, MAY_BE_FOLDER, 40, 40, 16, "cnn" },
     { "csv", "the file", TABLE, 40, 20, 32, "mlp" },
     { "text", NULL, MAY_BE, 0, 0, 0, NULL }, /* source.c has the rest */
 };
@@ -84,20 +86,23 @@ int cli_task_name(const cli_args *args, const char **name)
         for (size_t i = 0; i < TASKS; i++) cli_nearest_try(&nearest, tasks[i].name);
         cli_nearest_hint(&nearest, "", hint);
         return cli_usage(args->command, "unknown task '%.60s'%s", word,
-                         *hint ? hint : "; there are digits, mnist, cifar10, sparse, csv and text");
+                         *hint ? hint : "; there are digits, mnist, cifar10, sparse, finetune, csv and text");
     }
     *name = t->name;
     if (t->operand && args->operand_count < 2)
         return cli_usage(args->command, "%s needs %s: eden %s %s %s", t->name, t->operand,
                          args->command->name, t->name, t->form == FOLDER ? "DIR" : "FILE --label COLUMN");
-    if (t->form == MAY_BE && strcmp(args->command->name, "train") != 0)
-        return cli_usage(args->command, "text is for 'eden train text --optimizer NAME', one at a time");
+    const int alone = t->form == MAY_BE || t->form == MAY_BE_FOLDER;
+    if (alone && strcmp(args->command->name, "train") != 0)
+        return cli_usage(args->command, "%s is for 'eden train %s --optimizer NAME', one at a time",
+                         t->name, t->name);
     if (t->form == NOTHING && args->operand_count > 1)
         return cli_usage(args->command, "%s comes with Eden and takes no '%.60s'", t->name,
                          args->operands[1]);
     if (t->form == TABLE && !cli_has(args, "label"))
         return cli_usage(args->command, "%s needs --label COLUMN, the column to predict", t->name);
-    return check_options(args, t);
+    const int code = check_options(args, t);
+    return code ? code : cli_finetune_options(args);
 }
 
 int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data)
@@ -109,15 +114,16 @@ int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data)
     int code = cli_task_name(args, &name);
     if (code) return code;
     const task *t = find(name);
-    if (t->operand) code = cli_can_read(args->operands[1], t->form == FOLDER);
+    const int folder = t->form == FOLDER || (t->form == MAY_BE_FOLDER && args->operand_count > 1);
+    if (t->operand || folder) code = cli_can_read(args->operands[1], folder);
     if (code) return code;
     if (!strcmp(name, "sparse"))
         status = lab_data_sparse(data, seed, &error);
-    else if (!t->operand)
+    else if (!t->operand && !folder)
         status = lab_data_digits(data, &error);
     else if (!strcmp(name, "cifar10"))
         status = lab_data_cifar10(data, args->operands[1], &error);
-    else if (t->form == FOLDER)
+    else if (folder)
         status = lab_data_idx(data, args->operands[1], &error);
     else
         status = lab_data_csv(data, args->operands[1], cli_text(args, "label", NULL),
@@ -211,7 +217,8 @@ int cli_task_rate(const cli_args *args, const lab_config *config, cli_settings *
         return cli_usage(args->command, "--rate-scaling does nothing with --lr: give the rate that is "
                          "wanted");
     if (given) return CLI_OK;
-    double rate = lab_rate(args->operands[0], config->model.kind, settings->name, source);
+    const char *row = cli_has(args, "scratch") ? "scratch" : args->operands[0];
+    double rate = lab_rate(row, config->model.kind, settings->name, source);
     const int code = scale_rate(args, config, &rate, source);
     if (code || !(rate > 0) || i == SIZE_MAX) return code;
     return cli_settings_set(settings, args->command, "lr", cli_print_number(rate, number));

@@ -9,6 +9,7 @@
 #ifndef LAB_MODEL_H
 #define LAB_MODEL_H
 
+#include <eden/checkpoint.h>
 #include <eden/eden.h>
 
 #include "lab/data.h"
@@ -60,6 +61,20 @@ void lab_model_zero_grads(lab_model *model);
  * a failure the optimizer may hold some of them. */
 eden_status lab_model_register(lab_model *model, eden_optimizer *optimizer,
                                const char *vectors, eden_error *error);
+
+/* The same with the head, which is the last layer with weights, apart from the body. */
+typedef struct {
+    const char *body, *body_vectors, *head, *head_vectors; /* groups; NULL: "default" */
+} lab_model_groups;
+eden_status lab_model_register_parts(lab_model *model, eden_optimizer *optimizer,
+                                     const lab_model_groups *groups, eden_error *error);
+
+/* Take the body's weights and running means over from a model of the same network, or
+ * from a checkpoint, whose tensors may have another type; those that are not there or have
+ * another shape stay as they are, and *report has the sum. Before store(). */
+void lab_model_take_body(lab_model *model, const lab_model *from);
+eden_status lab_model_load_body(lab_model *model, const char *path, eden_load_report *report,
+                                eden_error *error);
 
 /* Forward and backward on `count` rows of `x`; adds to the gradients. Dropout
  * masks are a function of (seed, step). label or target as in lab_split. *loss

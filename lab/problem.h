@@ -74,6 +74,8 @@ struct lab_problem {
     int samples_test;      /* between epochs a fixed part of the test set is enough */
     lab_metric metric;
     lab_model *model;      /* the network, where there is just one of model.h   */
+    const char *start;     /* where its first weights are from, for people; NULL:
+                              they are drawn                                    */
 };
 
 /* The functions of problems with a model. */
@@ -94,6 +96,19 @@ extern const lab_problem_kind lab_supervised;
  * this many of them. */
 enum { LAB_TEXT_EPOCH = 250 };
 extern const lab_problem_kind lab_language;
+
+/* New classes of images, learned by a network that knows others: the first half are the
+ * old classes, and its body is made by training on them, or comes from a checkpoint. The
+ * options are examples (how many in all, as many of each new class), body (its share of the
+ * learning rate in millionths) and scratch (1: no body is kept, and all learns alike). */
+typedef struct {
+    const lab_data *data;
+    const char *from;      /* the checkpoint, or NULL                           */
+    int resumed;           /* 1: weights are about to be loaded, none are made  */
+} lab_transfer;
+enum { LAB_BODY_UNIT = 1000000 };
+static inline uint32_t lab_transfer_old(const lab_data *data) { return data->classes / 2; }
+extern const lab_problem_kind lab_finetune;
 
 /* Fill `error` and return `status`. */
 eden_status lab_fail(eden_error *error, eden_status status, const char *format, ...)

@@ -78,6 +78,82 @@ class Residual(Case):
         self.assertIn("resnet 1x8x8-8-16-10, batch norm", result["network"])
 
 
+class Finetune(Case):
+    SMALL = ["--widths", "4,8", "--optimizer", "adamw"]
+
+    def test_trains(self):
+        text = self.eden(0, "train", "finetune", "--optimizer", "adamw").stdout
+        for part in ("data      digits, classes 5 to 9", "100 training and 184 test examples of 8 x 8, 5 classes",
+                     "start     trained on 726 examples of classes 0 to 4; a new head",
+                     "(tuned on finetune, seeds 1 to 3)"):
+            self.assertIn(part, text)
+        result = self.json("train", "finetune", "--optimizer", "adamw", "--scratch")
+        self.assertEqual((result["model"], result["options"]), ("cnn", "body=1000000,examples=100,scratch=1"))
+        self.assertEqual(result["lr_source"], "tuned on finetune --scratch, seeds 1 to 3")
+        self.assertGreater(result["test_accuracy"], 0.85)
+
+    def test_resume(self):
+        self.check_resume("finetune", *self.SMALL)
+        self.check_resume("finetune", *self.SMALL, "--scratch", "--no-decay", "--weight-decay", "0.1")
+        self.check_resume("finetune", *self.SMALL, "--dtype", "bf16", "--rounding", "kahan", "--examples", "23",
+                          "--body-rate", "0.5", "--no-decay", "--weight-decay", "0.1", "--average", "swa:2")
+
+    def test_groups(self):
+        """Body and head are groups of the checkpoint, and biases of the body a third."""
+        for words, groups in ((["--no-decay", "--weight-decay", "0.1"], {"body", "body_no_decay", "head", "no_decay"}),
+                              ([], {"body", "head"}), (["--scratch"], {"default"})):
+            self.eden(0, "train", "finetune", *self.SMALL, *words, "--epochs", "1", "--save", "a", "--lr", "0.125")
+            notes = self.json("inspect", "a")["metadata"]
+            found = {value for key, value in notes.items() if key.startswith("eden.group.")}
+            self.assertEqual(found | {"default"} if words == ["--scratch"] else found, groups)
+
+    def test_from(self):
+        self.eden(0, "train", "digits", "--model", "cnn", "--epochs", "1", "--save", "a", *self.SMALL)
+        words = ["finetune", *self.SMALL, "--epochs", "2", *FLAT]
+        text = self.eden(0, "train", *words, "--from", "a", "--save", "b").stdout
+        self.assertIn("10 of the body's 10 tensors from 'a', 2 of the file's not used; a new head",
+                      " ".join(text.split()))
+        self.eden(0, "train", *words[:-4], "--epochs", "1", *FLAT, "--from", "a", "--save", "c", "--continue")
+        (self.folder / "a").unlink()
+        self.eden(0, "train", "finetune", "--epochs", "2", "--save", "c", "--continue")
+        self.assertEqual((self.folder / "b").read_bytes(), (self.folder / "c").read_bytes())
+        (self.folder / "a").write_text("no checkpoint at all")
+        self.eden(65, "train", *words, "--from", "a")
+        self.assertIn("No such file", self.eden(66, "train", *words, "--from", "x").stderr)
+
+    def test_folder(self):
+        """Images of a folder, and classes beyond ten."""
+        labels, test = [i % 14 for i in range(140)], [i % 14 for i in range(28)]
+        for stem, values in ("train", labels), ("t10k", test):
+            count = len(values).to_bytes(4, "big")
+            (self.folder / f"{stem}-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + count + bytes(values))
+            pixels = bytes((17 * v + i) % 256 for v in values for i in range(36))
+            (self.folder / f"{stem}-images-idx3-ubyte").write_bytes(
+                b"\0\0\x08\x03" + count + (6).to_bytes(4, "big") * 2 + pixels)
+        text = self.eden(0, "train", "finetune", ".", *self.SMALL, "--epochs", "1", "--examples", "35").stdout
+        self.assertIn("35 training and 14 test examples of 6 x 6, 7 classes", text)
+        self.assertIn("trained on 70 examples of classes 0 to 6", text)
+
+    def test_refusals(self):
+        train = ["train", "finetune"]
+        self.refused("--examples is for finetune alone", "train", "digits", "--examples", "9")
+        self.refused("--scratch begins with nothing", *train, "--scratch", "--from", "a")
+        self.refused("--body-rate does nothing with --scratch", *train, "--scratch", "--body-rate", "0.5")
+        self.refused("no body to keep", *train, "--model", "logistic")
+        self.refused("examples = 999 take 200 of each new class", *train, "--examples", "999")
+        self.refused("--batch 101 is more than the 100", *train, "--batch", "101")
+        self.refused("finetune is for 'eden train finetune", "compare", "finetune")
+        self.eden(0, *train, *self.SMALL, "--epochs", "1", "--save", "a")
+        self.before = os.listdir(self.folder)
+        for words, part in ((["--scratch"], "contradicts the checkpoint, which has a body that was trained before"),
+                            (["--body-rate", "0.2"], "--body-rate 0.2 contradicts the checkpoint, which has 0.1"),
+                            (["--examples", "50"], "--examples 50 contradicts the checkpoint, which has 100"),
+                            (["--batch", "all"], "--batch all contradicts the checkpoint, which has 16 of 100"),
+                            (["--from", "a"], "--from does nothing with --resume")):
+            self.refused(part, *train, "--resume", "a", *words)
+        self.eden(0, *train, "--resume", "a", "--eval", "--examples", "100", "--body-rate", "0.1")
+
+
 class Batches(Case):
     def test_whole_set(self):
         """A step an epoch, on the mean over all."""
