@@ -46,7 +46,11 @@ static int check_outputs(cli_training *t)
     struct stat about;
     const char *log = cli_text(t->args, "log", NULL);
     const char *data = t->args->operand_count > 1 ? t->args->operands[1] : NULL;
+    const char *from = cli_text(t->args, "from", NULL);
     int code = CLI_OK;
+    if (same_file(log, from) || same_file(t->save, from))
+        return cli_usage(t->args->command, "--%s would overwrite the checkpoint of --from",
+                         same_file(log, from) ? "log" : "save");
     if (same_file(log, t->save))
         return cli_usage(t->args->command, "--log and --save are the same file");
     if (same_file(log, t->resume))
