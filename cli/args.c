@@ -215,12 +215,14 @@ static int check_option(const cli_args *args, const cli_option *o, const char *v
         return cli_usage(args->command, "--%s is given twice", o->name);
     if (o->kind == CLI_SWITCH) return CLI_OK;
     if (!*value) return cli_usage(args->command, "--%s is empty", o->name);
-    if (o->words) return check_word(args, o, value);
+    if (o->kind == CLI_TEXT && o->words) return check_word(args, o, value);
     if (o->kind == CLI_COUNT) {
+        if (o->words && !strcmp(value, o->words)) return CLI_OK;
         if (cli_read_count(value, &count) && (double)count >= o->low && (double)count <= o->high)
             return CLI_OK;
-        return cli_usage(args->command, "--%s '%.60s' is not a whole number from %.0f to %.0f",
-                         o->name, value, o->low, o->high);
+        return cli_usage(args->command, "--%s '%.60s' is not a whole number from %.0f to %.0f%s%s",
+                         o->name, value, o->low, o->high, o->words ? ", nor " : "",
+                         o->words ? o->words : "");
     }
     if (o->kind == CLI_REAL) {
         if (!cli_read_number(value, &number))

@@ -27,7 +27,8 @@ typedef struct {
     const char *initial; /* the default as help tells it, or NULL             */
     double low, high;    /* of a COUNT or REAL                                */
     cli_completion completion;
-    const char *words;   /* CLI_WORDS: the only values, separated by '|'      */
+    const char *words;   /* CLI_WORDS: the only values, separated by '|'; of a
+                            COUNT: a word that it may be instead              */
     int many;            /* may be given several times                        */
 } cli_option;
 
@@ -79,6 +80,7 @@ void cli_args_free(cli_args *args);
 
 int cli_has(const cli_args *args, const char *option);
 const char *cli_text(const cli_args *args, const char *option, const char *otherwise);
+/* Its default also where an option is a word instead of a number. */
 uint64_t cli_count(const cli_args *args, const char *option, uint64_t otherwise);
 double cli_real(const cli_args *args, const char *option, double otherwise);
 

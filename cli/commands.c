@@ -35,8 +35,8 @@
 #define TRAINING(kind)                                                                        \
     TEXT("label", "COLUMN", "csv: the column to predict"),                                    \
     WORDS(kind, "class|value", "the column decides", "csv: predict a class or a value"),      \
-    WORDS("model", "logistic|mlp|cnn", "mlp", "the network"),                                 \
-    TEXT("widths", "N,N,...", "hidden widths of an mlp, channels of a cnn"),                  \
+    WORDS("model", "logistic|mlp|cnn|resnet", "the task's", "the network"),                   \
+    TEXT("widths", "N,N,...", "hidden widths of an mlp, channels of a cnn or resnet"),        \
     WORDS("norm", "none|batch|layer", "the model's", "normalization after each layer"),       \
     REAL("dropout", "P", 0, 0.99, "the model's", "share of units dropped before the last layer"), \
     { "schedule", 0, CLI_TEXT, "TEXT",                                                        \
@@ -44,7 +44,11 @@
       "SCHEDULES", "a cosine to 1 % over the run", 0, 0, CLI_NOTHING, NULL, 0 },              \
     COUNT("warmup", "N", 1, 1e9, "none", "steps over which lr rises linearly to its value"),  \
     COUNT("epochs", "N", 1, 1e6, "the task's", "times through the training set"),             \
-    COUNT("batch", "N", 1, 1e6, "the task's", "examples to a step"),                          \
+    { "batch", 0, CLI_COUNT, "N", "examples to a step, or 'all' of the training set",         \
+      "the task's", 1, 1e6, CLI_NOTHING, "all", 0 },                                          \
+    WORDS("rate-scaling", "none|linear|sqrt", "none",                                         \
+          "multiply the table's rate by the step's examples over the task's usual batch, or " \
+          "by that ratio's square root"),                                                     \
     REAL("clip", "NORM", 1e-12, 1e12, "off", "scale gradients down to this norm, all together"), \
     COUNT("accumulate", "N", 2, 1e6, "off", "batches whose gradients make one step"),         \
     { "average", 0, CLI_TEXT, "ema:DECAY|swa",                                                \
@@ -76,6 +80,10 @@ static const cli_option train[] = {
     COUNT("passes", "N", 1, 1000, "10", "rl: times that a rollout is learned from"),
     COUNT("noise", "N", 1, 65536, "32", "gan: random values that an image is made from"),
     FILES("sheet", "gan: write ten images of each class to this file, .png or .svg"),
+    COUNT("examples", "N", 2, 1e6, "100", "finetune: labelled examples of the new classes, in all"),
+    REAL("body-rate", "P", 1e-6, 1, "0.1", "finetune: the body's share of the learning rate"),
+    FILES("from", "finetune: a checkpoint whose body to begin with, instead of training one"),
+    SWITCH("scratch", "finetune: learn the new classes from nothing, to compare"),
     FILES("log", "write a JSON record of every step and epoch to this file"),
     COUNT("log-every", "N", 1, 1e9, "1", "steps to a record"),
     FILES("save", "write a checkpoint after every epoch and at the end"),
@@ -179,8 +187,9 @@ static const cli_option bench[] = {
 
 #define TASKS                                                                             \
     "The task is 'digits' (1,797 images that come with Eden), 'mnist DIR' (a folder of "  \
-    "four IDX files, gzipped or not) or 'csv FILE --label COLUMN' (a table with a header " \
-    "line)"
+    "four IDX files, gzipped or not), 'cifar10 DIR' (one of six files, CIFAR-10's binary " \
+    "version), 'sparse' (made-up documents, most of whose words are rare; the seed draws " \
+    "them), 'csv FILE --label COLUMN' (a table with a header line)"
 
 static const cli_command commands[] = {
     { "list", "list the optimizers", "",
@@ -192,11 +201,16 @@ static const cli_command commands[] = {
       "how to spell other libraries' variants with it, and its paper.",
       "eden show {usual}\n", json_only, 1, 1, 0, 0, CLI_OPTIMIZERS, NULL, cli_show },
     { "train", "train a network", "TASK [DATA]",
-      TASKS ", or 'text [FILE]' (a transformer that learns which byte comes next, in a file of yours "
+      TASKS ", 'finetune [DIR]' (new classes of digits, or of a folder's images, for a network that "
+      "knows others), 'text [FILE]' (a transformer that learns which byte comes next, in a file of yours "
       "or in sources of Eden's), 'rl' (a policy that learns to balance a pole on a cart) or 'gan' (a "
       "generator of digits against a discriminator). "
       "Every setting of the chosen optimizer is a flag. Without --lr the rate comes from a "
       "table for this task, model and optimizer, and the command says so.\n\n"
+      "To fine-tune, a network learns the lower half of the classes first, with fixed settings, or "
+      "takes all but its last layer from the checkpoint of --from. Then it learns the others from a "
+      "few examples, and is tested on all there are of them in the test set. Tensors are in the groups "
+      "body, whose learning rate is a part of the given one, and head.\n\n"
       "A text is learned from its first 9 of 10 bytes and tested on the others: on all of them at the "
       "end, on a fixed part between epochs. Its epochs are 250 batches of sequences from anywhere, "
       "its losses nats a byte, and its rate rises over 100 steps and falls along a cosine to a tenth. "
@@ -225,18 +239,20 @@ static const cli_command commands[] = {
       "eden train digits\n"
       "eden train digits --optimizer {old} --lr 0.1 --schedule 'cosine(900)'\n"
       "eden train mnist data/mnist --model cnn --log run.jsonl --save run.safetensors\n"
+      "eden train cifar10 data/cifar-10-batches-bin --epochs 5\n"
       "eden train csv houses.csv --label price --model logistic\n"
+      "eden train finetune --optimizer {usual} --examples 50\n"
       "eden train text plays.txt --save plays.safetensors --sample 2000\n"
       "eden train rl --save cart.safetensors\n"
       "eden train gan --sheet digits.png\n",
-      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|csv|text|rl|gan", cli_train },
+      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan", cli_train },
     { "compare", "train with every optimizer and compare", "TASK [DATA]",
       TASKS ". Every optimizer sees the same data in the same order and starts from the same "
       "weights; its rate comes from a table. The row 'none' is a network that is not trained.\n\n"
       "Steps to the target are counted to the end of the epoch that first reaches it.",
       "eden compare digits\n"
       "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n",
-      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|csv", cli_compare },
+      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|csv", cli_compare },
     { "step", "apply an optimizer to files", "NAME",
       "Updates the weights of one safetensors file with the gradients of another: one optimizer "
       "step, in the reach of any language. --params, --grads and --out are needed; --out may be "

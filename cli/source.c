@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cli/finetune.h"
 #include "cli/names.h"
 #include "cli/storage.h"
 #include "lab/options.h"
@@ -56,7 +57,8 @@ int cli_source_load(const cli_args *args, uint64_t seed, cli_source *source)
     if (source->kind == &lab_reinforcement) return CLI_OK;
     if (source->kind != &lab_language) {
         source->at = &source->data;
-        return cli_task_load(args, seed, &source->data);
+        code = cli_task_load(args, seed, &source->data);
+        return !code && cli_finetune_is(args) ? cli_finetune_load(args, source) : code;
     }
     const char *path = args->operand_count > 1 ? args->operands[1] : NULL;
     source->at = &source->text;
@@ -71,9 +73,10 @@ void cli_source_free(cli_source *source)
     lab_text_free(&source->text);
 }
 
-const char *cli_source_describe(const cli_source *source, char *text)
+const char *cli_source_describe(const cli_source *source, const lab_problem *problem, char *text)
 {
     char train[32], test[32];
+    if (source->kind == &lab_finetune) return cli_finetune_describe(source, problem->examples, text);
     if (source->kind == &lab_reinforcement) {
         snprintf(text, CLI_TASK_ROOM, "episodes of at most 500 steps, a point each; the test is 100 of "
                  "them by the likelier action");
@@ -127,6 +130,7 @@ int cli_source_config(const cli_args *args, const cli_source *source, lab_config
                       cli_config_texts *texts)
 {
     const usual *t = usual_of(args);
+    if (source->kind == &lab_finetune) return cli_finetune_config(args, source, config, texts);
     if (!t) return cli_task_config(args, &source->data, config, texts->schedule);
     const uint64_t seed = cli_count(args, "seed", 1);
     const uint32_t threads = (uint32_t)cli_count(args, "threads", 0);
@@ -171,6 +175,7 @@ int cli_source_settings(const cli_args *args, cli_settings *settings)
 int cli_source_check(const cli_args *args, const char *theirs, cli_refuse_option refuse,
                      const void *context)
 {
+    if (cli_finetune_is(args)) return cli_finetune_check(args, theirs, refuse, context);
     uint64_t values[OPTIONS] = { 0 };
     lab_option read[OPTIONS + 1] = { { NULL, NULL } };
     for (size_t i = 0; i < OPTIONS; i++) read[i] = (lab_option){ options[i].name, &values[i] };

@@ -11,6 +11,7 @@ typedef struct {
     const void *at;            /* what the kind learns from: one of these        */
     lab_data data;
     lab_text text;
+    lab_transfer transfer;
 } cli_source;
 
 /* All of these have told a failure and return the exit code. */
@@ -39,7 +40,8 @@ typedef int (*cli_refuse_option)(const void *context, const char *option, const 
 int cli_source_check(const cli_args *args, const char *options, cli_refuse_option refuse,
                      const void *context);
 
-/* What the data are, in one line; `text` has CLI_TASK_ROOM bytes and is returned. */
-const char *cli_source_describe(const cli_source *source, char *text);
+/* What the data of a problem are, in one line; `text` has CLI_TASK_ROOM bytes and is
+ * returned. */
+const char *cli_source_describe(const cli_source *source, const lab_problem *problem, char *text);
 
 #endif

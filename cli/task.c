@@ -1,8 +1,10 @@
 #include "cli/task.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/finetune.h"
 #include "cli/names.h"
 #include "cli/storage.h"
 
@@ -10,17 +12,21 @@
 typedef struct {
     const char *name;
     const char *operand; /* NULL: none */
-    enum { NOTHING, FOLDER, TABLE, MAY_BE } form; /* of the operand */
+    enum { NOTHING, FOLDER, TABLE, MAY_BE, MAY_BE_FOLDER } form; /* of the operand */
     uint64_t epochs, cnn_epochs, batch;
+    const char *model;
 } task;
 
 static const task tasks[] = {
-    { "digits", NULL, NOTHING, 40, 20, 32 },
-    { "mnist", "the folder of its IDX files", FOLDER, 20, 15, 64 },
-    { "csv", "the file", TABLE, 40, 20, 32 },
-    { "text", NULL, MAY_BE, 0, 0, 0 }, /* source.c has the rest */
-    { "rl", NULL, NOTHING, 0, 0, 0 },
-    { "gan", NULL, NOTHING, 0, 0, 0 },
+    { "digits", NULL, NOTHING, 40, 20, 32, "mlp" },
+    { "mnist", "the folder of its IDX files", FOLDER, 20, 15, 64, "mlp" },
+    { "cifar10", "the folder of its binary files", FOLDER, 20, 15, 64, "resnet" },
+    { "sparse", NULL, NOTHING, 3, 3, 32, "logistic" },
+    { "finetune", NULL, MAY_BE_FOLDER, 40, 40, 16, "cnn" },
+    { "csv", "the file", TABLE, 40, 20, 32, "mlp" },
+    { "text", NULL, MAY_BE, 0, 0, 0, NULL }, /* source.c has the rest */
+    { "rl", NULL, NOTHING, 0, 0, 0, NULL },
+    { "gan", NULL, NOTHING, 0, 0, 0, NULL },
 };
 enum { TASKS = sizeof tasks / sizeof *tasks };
 
@@ -40,13 +46,15 @@ static const char *kind_option(const cli_args *args)
     return "target";
 }
 
+#define LABELLED "digits mnist cifar10 sparse finetune csv"
+
 /* Options that not all tasks have, and the tasks that do. */
 static const struct {
     const char *option, *tasks;
 } belonging[] = {
-    { "model", "digits mnist csv" },  { "norm", "digits mnist csv" },
-    { "widths", "digits mnist csv rl gan" }, { "dropout", "digits mnist csv text gan" },
-    { "no-decay", "digits mnist csv rl gan" },
+    { "model", LABELLED }, { "norm", LABELLED }, { "widths", LABELLED " rl gan" },
+    { "dropout", LABELLED " text gan" }, { "no-decay", LABELLED " rl gan" },
+    { "rate-scaling", LABELLED },
     { "layers", "text" },  { "heads", "text" },   { "width", "text" },  { "context", "text" },
     { "sample", "text" },  { "temperature", "text" },
     { "envs", "rl" },      { "horizon", "rl" },   { "passes", "rl" },
@@ -76,6 +84,11 @@ static int refuse_option(const cli_args *args, const task *t, const char *option
     return cli_usage(args->command, "--%s is for %s alone", option, suits);
 }
 
+static int wants_all(const cli_args *args)
+{
+    return !strcmp(cli_text(args, "batch", ""), "all");
+}
+
 /* Options that say nothing to a task. */
 static int check_options(const cli_args *args, const task *t)
 {
@@ -89,6 +102,8 @@ static int check_options(const cli_args *args, const task *t)
     for (size_t i = 0; i < sizeof belonging / sizeof *belonging; i++)
         if (cli_has(args, belonging[i].option) && !among(belonging[i].tasks, t->name))
             return refuse_option(args, t, belonging[i].option, belonging[i].tasks);
+    if ((text || made) && wants_all(args))
+        return cli_usage(args->command, "--batch all is not for %s, whose batches are drawn, not a set's", t->name);
     if (cli_has(args, "temperature") && cli_count(args, "sample", 1) == 0)
         return cli_usage(args->command, "--temperature does nothing with --sample 0");
     return CLI_OK;
@@ -104,13 +119,15 @@ int cli_task_name(const cli_args *args, const char **name)
         for (size_t i = 0; i < TASKS; i++) cli_nearest_try(&nearest, tasks[i].name);
         cli_nearest_hint(&nearest, "", hint);
         return cli_usage(args->command, "unknown task '%.60s'%s", word,
-                         *hint ? hint : "; there are digits, mnist, csv, text, rl and gan");
+                         *hint ? hint : "; there are digits, mnist, cifar10, sparse, finetune, csv, text, rl and "
+                                        "gan");
     }
     *name = t->name;
     if (t->operand && args->operand_count < 2)
         return cli_usage(args->command, "%s needs %s: eden %s %s %s", t->name, t->operand,
                          args->command->name, t->name, t->form == FOLDER ? "DIR" : "FILE --label COLUMN");
-    if (!t->batch && strcmp(args->command->name, "train") != 0)
+    const int alone = !t->batch || t->form == MAY_BE_FOLDER;
+    if (alone && strcmp(args->command->name, "train") != 0)
         return cli_usage(args->command, "%s is for 'eden train %s --optimizer NAME', one at a time",
                          t->name, t->name);
     if (t->form == NOTHING && args->operand_count > 1)
@@ -118,7 +135,8 @@ int cli_task_name(const cli_args *args, const char **name)
                          args->operands[1]);
     if (t->form == TABLE && !cli_has(args, "label"))
         return cli_usage(args->command, "%s needs --label COLUMN, the column to predict", t->name);
-    return check_options(args, t);
+    const int code = check_options(args, t);
+    return code ? code : cli_finetune_options(args);
 }
 
 int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data)
@@ -130,11 +148,16 @@ int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data)
     int code = cli_task_name(args, &name);
     if (code) return code;
     const task *t = find(name);
-    if (t->operand) code = cli_can_read(args->operands[1], t->form == FOLDER);
+    const int folder = t->form == FOLDER || (t->form == MAY_BE_FOLDER && args->operand_count > 1);
+    if (t->operand || folder) code = cli_can_read(args->operands[1], folder);
     if (code) return code;
-    if (!t->operand)
+    if (!strcmp(name, "sparse"))
+        status = lab_data_sparse(data, seed, &error);
+    else if (!t->operand && !folder)
         status = lab_data_digits(data, &error);
-    else if (t->form == FOLDER)
+    else if (!strcmp(name, "cifar10"))
+        status = lab_data_cifar10(data, args->operands[1], &error);
+    else if (folder)
         status = lab_data_idx(data, args->operands[1], &error);
     else
         status = lab_data_csv(data, args->operands[1], cli_text(args, "label", NULL),
@@ -162,14 +185,14 @@ int cli_task_config(const cli_args *args, const lab_data *data, lab_config *conf
     if (!t) return cli_fail(CLI_INTERNAL, "the task has no defaults");
     const uint64_t seed = cli_count(args, "seed", 1);
     const uint32_t threads = (uint32_t)cli_count(args, "threads", 0);
-    const char *model = cli_text(args, "model", "mlp");
-    const int cnn = !strcmp(model, "cnn");
+    const char *model = cli_text(args, "model", t->model);
+    const int cnn = !strcmp(model, "cnn") || !strcmp(model, "resnet");
     *config = (lab_config){
         .no_decay = cli_has(args, "no-decay") ? "1" : NULL,
         .schedule = cli_text(args, "schedule", NULL),
         .warmup = cli_count(args, "warmup", 0),
         .epochs = cli_count(args, "epochs", cnn ? t->cnn_epochs : t->epochs),
-        .batch = cli_count(args, "batch", t->batch),
+        .batch = wants_all(args) ? data->train.count : cli_count(args, "batch", t->batch),
         .clip_norm = cli_real(args, "clip", 0),
         .accumulate = (uint32_t)cli_count(args, "accumulate", 0),
         .average = cli_text(args, "average", NULL),
@@ -192,18 +215,47 @@ int cli_task_config(const cli_args *args, const lab_data *data, lab_config *conf
     return CLI_OK;
 }
 
+int cli_task_check_batch(const cli_args *args, uint64_t examples, uint64_t batch)
+{
+    if (!wants_all(args) || batch == examples) return CLI_OK;
+    return cli_usage(args->command, "--batch all contradicts the checkpoint, which has %llu of %llu "
+                     "examples", (unsigned long long)batch, (unsigned long long)examples);
+}
+
+/* Gradients are means over a step's examples. Their noise falls with the root of the
+ * number, and the steps of an epoch with the number itself: hence the two rules. */
+static int scale_rate(const cli_args *args, const lab_config *config, double *rate,
+                      const char **source)
+{
+    const char *rule = cli_text(args, "rate-scaling", "none");
+    const double each = config->accumulate ? config->accumulate : 1;
+    const double ratio = (double)config->batch * each / (double)find(args->operands[0])->batch;
+    if (!strcmp(rule, "none")) return CLI_OK;
+    if (!(*rate > 0))
+        return cli_usage(args->command, "--rate-scaling scales the rates of a table, which has none for "
+                         "this; give --lr instead");
+    *rate *= !strcmp(rule, "sqrt") ? sqrt(ratio) : ratio;
+    *source = !strcmp(rule, "sqrt") ? "the task's, scaled by the root of the batch"
+                                    : "the task's, scaled by the batch";
+    return CLI_OK;
+}
+
 int cli_task_rate(const cli_args *args, const lab_config *config, cli_settings *settings,
                   const char **source)
 {
     char number[CLI_NUMBER_ROOM];
     const size_t i = eden_rule_hyper_index(settings->rule, "lr");
-    *source = "given";
-    if (i != SIZE_MAX && settings->given[i]) return CLI_OK;
-    const double rate = lab_rate(args->operands[0], config->model.kind, settings->name, source);
-    if (rate > 0 && i != SIZE_MAX)
-        return cli_settings_set(settings, args->command, "lr", cli_print_number(rate, number));
-    *source = "the optimizer's default";
-    return CLI_OK;
+    const int given = i != SIZE_MAX && settings->given[i];
+    *source = given ? "given" : "the optimizer's default";
+    if (given && cli_has(args, "rate-scaling"))
+        return cli_usage(args->command, "--rate-scaling does nothing with --lr: give the rate that is "
+                         "wanted");
+    if (given) return CLI_OK;
+    const char *row = cli_has(args, "scratch") ? "scratch" : args->operands[0];
+    double rate = lab_rate(row, config->model.kind, settings->name, source);
+    const int code = scale_rate(args, config, &rate, source);
+    if (code || !(rate > 0) || i == SIZE_MAX) return code;
+    return cli_settings_set(settings, args->command, "lr", cli_print_number(rate, number));
 }
 
 const char *cli_grouped(uint64_t value, char text[32])

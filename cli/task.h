@@ -26,9 +26,12 @@ int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data);
 int cli_task_config(const cli_args *args, const lab_data *data, lab_config *config,
                     char schedule[CLI_SCHEDULE_ROOM]);
 
+/* Does --batch all, which a resumed run may repeat, agree with a batch? */
+int cli_task_check_batch(const cli_args *args, uint64_t examples, uint64_t batch);
+
 /* Unless the user gave lr, set it from the table of learning rates; *source says
  * where the value came from. An optimizer that the table does not have keeps its
- * default. Follow with cli_settings_text() for lab_config.settings. */
+ * default. --rate-scaling scales a rate of the table, and nothing else. Follow with cli_settings_text() for lab_config.settings. */
 int cli_task_rate(const cli_args *args, const lab_config *config, cli_settings *settings,
                   const char **source);
 

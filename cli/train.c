@@ -50,10 +50,15 @@ static int prepare(cli_training *t)
     if (!code) code = t->resume ? cli_train_resume(t) : fresh_settings(t);
     const uint64_t seed = t->resume ? t->config.seed : cli_count(t->args, "seed", 1);
     if (!code) code = cli_source_load(t->args, seed, &t->data);
+    t->data.transfer.resumed = t->resume != NULL;
+    if (t->resume) t->data.transfer.from = NULL; /* of --continue, which may begin with it */
     if (!code && !t->resume) code = fresh_config(t);
     if (code) return code;
     if (lab_run_create_for(&t->run, &t->config, t->data.kind, t->data.at, &error))
-        return cli_fail_eden(&error, t->resume ? CLI_READING : CLI_RUNNING);
+        return cli_fail_eden(&error, t->resume || t->data.transfer.from ? CLI_READING : CLI_RUNNING);
+    code = t->resume ? cli_task_check_batch(t->args, lab_run_problem(t->run)->examples, t->config.batch)
+                     : CLI_OK;
+    if (code) return code;
     if (lab_run_fits(t->run, &error)) return cli_fail_eden(&error, CLI_RUNNING);
     if (t->resume && lab_run_load(t->run, t->resume, &error))
         return error.status == EDEN_E_FORMAT ? cli_train_refuse(t->resume, CLI_DATA, error.text)
@@ -76,8 +81,13 @@ static void print_head(const cli_training *t)
     if (lr != SIZE_MAX) cli_print_number(t->settings.values[lr], number);
     fprintf(t->out, "%-10s%s\n", "data",
             lab_run_problem(t->run)->data);
-    fprintf(t->out, "%10s%s\n%-10s%s\n", "", cli_source_describe(&t->data, text), "model",
+    fprintf(t->out, "%10s%s\n%-10s%s\n", "", cli_source_describe(&t->data, lab_run_problem(t->run), text), "model",
             lab_run_problem(t->run)->network);
+    if (lab_run_problem(t->run)->start) {
+        fprintf(t->out, "%-10s", "start");
+        cli_wrap(t->out, 10, 10, 79, lab_run_problem(t->run)->start);
+        fputc('\n', t->out);
+    }
     const int column = fprintf(t->out, "%-10s%s, lr %s (", "optimizer", t->settings.name, number);
     cli_wrap(t->out, 10, column, 79, t->source);
     fprintf(t->out, ")\n");

@@ -58,8 +58,12 @@ static int check_outputs(cli_training *t)
     struct stat about;
     const char *log = cli_text(t->args, "log", NULL);
     const char *data = t->args->operand_count > 1 ? t->args->operands[1] : NULL;
+    const char *from = cli_text(t->args, "from", NULL);
     int code = check_sheet(t);
     if (code) return code;
+    if (same_file(log, from) || same_file(t->save, from))
+        return cli_usage(t->args->command, "--%s would overwrite the checkpoint of --from",
+                         same_file(log, from) ? "log" : "save");
     if (same_file(log, t->save))
         return cli_usage(t->args->command, "--log and --save are the same file");
     if (same_file(log, t->resume))
@@ -189,6 +193,9 @@ static int check_options(const cli_training *t)
     if (!code) code = check_number(t, "batch", (double)c->batch, 0);
     if (!code) code = check_number(t, "clip", c->clip_norm, 0);
     if (!code) code = check_number(t, "accumulate", c->accumulate, 0);
+    if (!code && cli_has(t->args, "rate-scaling"))
+        code = cli_usage(t->args->command, "--rate-scaling does nothing to a run that is resumed, whose "
+                         "rate is in the checkpoint");
     if (!code) code = check_text(t, "average", c->average);
     if (!code) code = cli_source_check(t->args, c->task, refuse, t);
     if (!code) code = check_number(t, "seed", (double)c->seed, -1);

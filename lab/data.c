@@ -1,10 +1,12 @@
 /* data.c - the built-in digits, and what all data sets share. */
 #include "lab/data.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lab/data_parts.h"
 #include "lab/read.h"
@@ -108,7 +110,19 @@ void lab_data_free(lab_data *data)
     memset(data, 0, sizeof *data);
 }
 
-/* ---- names, test sets, hashes ------------------------------------------------------ */
+/* ---- folders, names, test sets, hashes --------------------------------------------- */
+
+eden_status data_check_folder(const char *path, const char *what, eden_error *error)
+{
+    struct stat about;
+    if (stat(path, &about))
+        return data_fail(error, EDEN_E_IO, "cannot open the directory '%.200s': %s", path,
+                         strerror(errno));
+    if (!S_ISDIR(about.st_mode))
+        return data_fail(error, EDEN_E_IO, "'%.200s' is not a directory; name the one that holds %s",
+                         path, what);
+    return EDEN_OK;
+}
 
 void data_set_name(lab_data *data, const char *path, const char *otherwise)
 {

@@ -1,4 +1,4 @@
-/* data.h - data sets to train on: built in, IDX (MNIST and its kin), CSV. */
+/* data.h - data sets to train on: built in, made up, IDX (MNIST and its kin), CIFAR-10, CSV. */
 #ifndef LAB_DATA_H
 #define LAB_DATA_H
 
@@ -27,6 +27,15 @@ eden_status lab_data_digits(lab_data *data, eden_error *error);
 
 /* A directory of four IDX files under MNIST's usual names, gzipped or not. */
 eden_status lab_data_idx(lab_data *data, const char *directory, eden_error *error);
+
+/* A directory of the six files of CIFAR-10's binary version, gzipped or not. Each channel
+ * is standardized by the training set's mean and deviation. */
+eden_status lab_data_cifar10(lab_data *data, const char *directory, eden_error *error);
+
+/* Made-up documents: for each of so many words 1 if it is in the document, which is made
+ * of so many draws, else 0; and two classes. `seed` draws everything. */
+enum { LAB_SPARSE_WORDS = 1000, LAB_SPARSE_DRAWS = 30 };
+eden_status lab_data_sparse(lab_data *data, uint64_t seed, eden_error *error);
 
 /* A CSV file with a header line, gzipped or not. The column `label` is what to
  * predict: a class if every value is a whole number below 1,000 or some value is

@@ -23,19 +23,6 @@ enum { IMAGES = 3, LABELS = 1, UNSIGNED_BYTE = 8, BLOCK = 65536 };
 /* More pixels than this in one file are taken for damage, not for data. */
 #define MAX_BYTES ((uint64_t)1 << 32)
 
-static eden_status check_directory(const char *directory, eden_error *error)
-{
-    struct stat about;
-    if (stat(directory, &about))
-        return data_fail(error, EDEN_E_IO, "cannot open the directory '%.200s': %s", directory,
-                         strerror(errno));
-    if (!S_ISDIR(about.st_mode))
-        return data_fail(error, EDEN_E_IO,
-                         "'%.200s' is not a directory; name the one that holds the four IDX files",
-                         directory);
-    return EDEN_OK;
-}
-
 static eden_status open_named(idx *file, const char *directory, const char *stem, int dims,
                               eden_error *error)
 {
@@ -269,7 +256,7 @@ eden_status lab_data_idx(lab_data *data, const char *directory, eden_error *erro
     if (!data || !directory)
         return data_fail(error, EDEN_E_ARGUMENT, "lab_data_idx: data or directory is NULL");
     memset(data, 0, sizeof *data);
-    eden_status status = check_directory(directory, error);
+    eden_status status = data_check_folder(directory, "the four IDX files", error);
     for (int i = 0; i < 4 && !status; i++)
         status = open_idx(&files[i], directory, stems[i], i % 2 ? LABELS : IMAGES, error);
     if (!status) status = read_all(data, files, directory, error);

@@ -18,6 +18,9 @@ char *data_copy(const char *text);
  * doubling *room; 0 without memory, when all stays as it was. */
 int data_grow(void *memory, uint64_t *room, uint64_t need, size_t size);
 
+/* Is there a directory? `what` is what it should hold. */
+eden_status data_check_folder(const char *path, const char *what, eden_error *error);
+
 /* The last part of a path, without the ending `.csv` or `.csv.gz`. */
 void data_set_name(lab_data *data, const char *path, const char *otherwise);
 

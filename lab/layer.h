@@ -113,6 +113,7 @@ void lab_relu(lab_layer *layer, lab_shape in);
 void lab_leaky_relu(lab_layer *layer, lab_shape in, double slope);
 void lab_tanh(lab_layer *layer, lab_shape in);
 void lab_max_pool(lab_layer *layer, lab_shape in);
+void lab_average_pool(lab_layer *layer, lab_shape in);
 void lab_dropout(lab_layer *layer, lab_shape in, double rate);
 void lab_layer_norm(lab_layer *layer, const char *name, lab_shape in);
 int lab_batch_norm(lab_layer *layer, const char *name, lab_shape in);

@@ -264,8 +264,8 @@ uint64_t lab_model_weights(const lab_model *m) { return m->weights; }
 
 /* ---- the optimizer ------------------------------------------------------------------------- */
 
-static eden_status add_tensor(const lab_model *m, const lab_tensor *t, eden_optimizer *optimizer,
-                              const char *vectors, eden_error *error)
+eden_status lab_model_add_tensor(const lab_model *m, const lab_tensor *t, eden_optimizer *optimizer,
+                                 const char *group, eden_error *error)
 {
     eden_tensor tensor = EDEN_TENSOR_INIT;
     tensor.data = t->value;
@@ -281,21 +281,31 @@ static eden_status add_tensor(const lab_model *m, const lab_tensor *t, eden_opti
     }
     tensor.ndim = t->ndim;
     memcpy(tensor.shape, t->shape, sizeof t->shape);
-    return eden_add_tensor(optimizer, t->name, &tensor, t->role == LAB_MATRIX ? NULL : vectors,
-                           error);
+    return eden_add_tensor(optimizer, t->name, &tensor, group, error);
+}
+
+eden_status lab_model_register_parts(lab_model *m, eden_optimizer *optimizer,
+                                     const lab_model_groups *groups, eden_error *error)
+{
+    if (!m || !optimizer || !groups)
+        return data_fail(error, EDEN_E_ARGUMENT, "lab_model_register() was given NULL");
+    if (sizeof(lab_real) != sizeof(float)) return lab_model_no_float(error);
+    const uint32_t head = lab_model_head(m);
+    for (uint32_t i = 0; i < m->layers; i++)
+        for (uint32_t k = 0; k < m->layer[i].tensors; k++) {
+            const lab_tensor *t = &m->layer[i].tensor[k];
+            const int vector = t->role != LAB_MATRIX;
+            const char *group = i == head ? (vector ? groups->head_vectors : groups->head)
+                                          : (vector ? groups->body_vectors : groups->body);
+            const eden_status status = lab_model_add_tensor(m, t, optimizer, group, error);
+            if (status) return status;
+        }
+    return EDEN_OK;
 }
 
 eden_status lab_model_register(lab_model *m, eden_optimizer *optimizer, const char *vectors,
                                eden_error *error)
 {
-    if (!m || !optimizer)
-        return data_fail(error, EDEN_E_ARGUMENT, "lab_model_register() was given NULL");
-    if (sizeof(lab_real) != sizeof(float)) return lab_model_no_float(error);
-    for (uint32_t i = 0; i < m->layers; i++)
-        for (uint32_t k = 0; k < m->layer[i].tensors; k++) {
-            const eden_status status =
-                add_tensor(m, &m->layer[i].tensor[k], optimizer, vectors, error);
-            if (status) return status;
-        }
-    return EDEN_OK;
+    const lab_model_groups groups = { NULL, vectors, NULL, vectors };
+    return lab_model_register_parts(m, optimizer, &groups, error);
 }

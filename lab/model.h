@@ -9,6 +9,7 @@
 #ifndef LAB_MODEL_H
 #define LAB_MODEL_H
 
+#include <eden/checkpoint.h>
 #include <eden/eden.h>
 
 #include "lab/data.h"
@@ -18,12 +19,13 @@
 typedef struct lab_model lab_model;
 
 typedef struct {
-    const char *kind;    /* "logistic", "mlp" or "cnn"                         */
-    const char *widths;  /* mlp: "256,128"; cnn: channels "16,32"; NULL: these */
-    const char *norm;    /* "none", "batch" or "layer"; NULL: batch for a cnn,
-                            none for the others                                */
+    const char *kind;    /* "logistic", "mlp", "cnn" or "resnet"               */
+    const char *widths;  /* mlp: "256,128"; channels of a cnn: "16,32", of a
+                            resnet: "16,32,64"; NULL: these                    */
+    const char *norm;    /* "none", "batch" or "layer"; NULL: batch for a cnn
+                            and a resnet, none for the others                  */
     double dropout;      /* before the last layer, 0 to below 1; < 0: 0.2 for an
-                            mlp, 0.25 for a cnn, 0 for logistic                */
+                            mlp, 0.25 for a cnn, 0 for the others              */
     uint64_t seed;       /* of initial weights and of dropout                  */
     uint32_t threads;    /* 0: one a core                                      */
 } lab_model_config;
@@ -59,6 +61,20 @@ void lab_model_zero_grads(lab_model *model);
  * a failure the optimizer may hold some of them. */
 eden_status lab_model_register(lab_model *model, eden_optimizer *optimizer,
                                const char *vectors, eden_error *error);
+
+/* The same with the head, which is the last layer with weights, apart from the body. */
+typedef struct {
+    const char *body, *body_vectors, *head, *head_vectors; /* groups; NULL: "default" */
+} lab_model_groups;
+eden_status lab_model_register_parts(lab_model *model, eden_optimizer *optimizer,
+                                     const lab_model_groups *groups, eden_error *error);
+
+/* Take the body's weights and running means over from a model of the same network, or
+ * from a checkpoint, whose tensors may have another type; those that are not there or have
+ * another shape stay as they are, and *report has the sum. Before store(). */
+void lab_model_take_body(lab_model *model, const lab_model *from);
+eden_status lab_model_load_body(lab_model *model, const char *path, eden_load_report *report,
+                                eden_error *error);
 
 /* Forward and backward on `count` rows of `x`; adds to the gradients. Dropout
  * masks are a function of (seed, step). label or target as in lab_split. *loss

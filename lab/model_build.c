@@ -16,6 +16,7 @@ typedef enum { NORM_NONE, NORM_BATCH, NORM_LAYER } norm_kind;
 /* What the config says, checked. */
 typedef struct {
     const char *kind;
+    int images;          /* it convolves */
     uint64_t width[MOST_WIDTHS];
     uint32_t widths;
     norm_kind norm;
@@ -70,16 +71,20 @@ static eden_status read_config(plan *p, const lab_model_config *config, eden_err
     static const struct {
         const char *kind, *widths, *norm;
         double dropout;
-    } kinds[] = { { "logistic", NULL, "none", 0 },
-                  { "mlp", "256,128", "none", 0.2 },
-                  { "cnn", "16,32", "batch", 0.25 } };
+        int images;
+    } kinds[] = { { "logistic", NULL, "none", 0, 0 },
+                  { "mlp", "256,128", "none", 0.2, 0 },
+                  { "cnn", "16,32", "batch", 0.25, 1 },
+                  { "resnet", "16,32,64", "batch", 0, 1 } };
+    enum { KINDS = sizeof kinds / sizeof *kinds };
     size_t k = 0;
     if (!config->kind) return data_fail(error, EDEN_E_ARGUMENT, "the model has no kind");
-    while (k < 3 && strcmp(config->kind, kinds[k].kind) != 0) k++;
-    if (k == 3)
-        return data_fail(error, EDEN_E_NAME, "'%.80s' is no model: there are logistic, mlp and cnn",
-                         config->kind);
+    while (k < KINDS && strcmp(config->kind, kinds[k].kind) != 0) k++;
+    if (k == KINDS)
+        return data_fail(error, EDEN_E_NAME,
+                         "'%.80s' is no model: there are logistic, mlp, cnn and resnet", config->kind);
     p->kind = kinds[k].kind;
+    p->images = kinds[k].images;
     p->dropout = config->dropout < 0 ? kinds[k].dropout : config->dropout;
     if (!(p->dropout < 1))
         return data_fail(error, EDEN_E_VALUE,
@@ -109,11 +114,9 @@ lab_layer *lab_model_next(lab_model *m)
 
 static lab_shape last_shape(const lab_model *m) { return m->layer[m->layers - 1].out_shape; }
 
-static eden_status add_norm(lab_model *m, norm_kind norm, uint32_t number, eden_error *error)
+static eden_status add_norm(lab_model *m, norm_kind norm, const char *name, eden_error *error)
 {
     const lab_shape in = last_shape(m);
-    char name[16];
-    snprintf(name, sizeof name, "norm%u", number);
     if (norm == NORM_LAYER) lab_layer_norm(lab_model_next(m), name, in);
     if (norm == NORM_BATCH && !lab_batch_norm(lab_model_next(m), name, in))
         return data_fail(error, EDEN_E_MEMORY, "there is not enough memory for the model");
@@ -123,11 +126,12 @@ static eden_status add_norm(lab_model *m, norm_kind norm, uint32_t number, eden_
 /* A bias before batch normalization would be taken off again with the mean. */
 static eden_status add_hidden(lab_model *m, const plan *p, lab_shape in, eden_error *error)
 {
-    char name[16];
+    char name[16], norm[16];
     for (uint32_t i = 0; i < p->widths; i++) {
         snprintf(name, sizeof name, "layer%u", i + 1);
+        snprintf(norm, sizeof norm, "norm%u", i + 1);
         lab_dense(lab_model_next(m), name, in, p->width[i], p->norm != NORM_BATCH, 2);
-        const eden_status status = add_norm(m, p->norm, i + 1, error);
+        const eden_status status = add_norm(m, p->norm, norm, error);
         if (status) return status;
         in = last_shape(m);
         lab_relu(lab_model_next(m), in);
@@ -135,34 +139,66 @@ static eden_status add_hidden(lab_model *m, const plan *p, lab_shape in, eden_er
     return EDEN_OK;
 }
 
-/* ReLU comes after the pooling, where it is the same and a quarter of the work. */
+/* A convolution and its normalization, "conv1" and "norm1" behind `prefix`. */
+static eden_status add_convolution(lab_model *m, const plan *p, lab_shape in, const char *prefix,
+                                   uint32_t number, uint64_t channels, eden_error *error)
+{
+    char name[32], norm[32];
+    snprintf(name, sizeof name, "%sconv%u", prefix, number);
+    snprintf(norm, sizeof norm, "%snorm%u", prefix, number);
+    lab_convolution(lab_model_next(m), name, in, channels, p->norm != NORM_BATCH);
+    return add_norm(m, p->norm, norm, error);
+}
+
+/* Two convolutions whose result is added to what went in (He et al., 2016). */
+static eden_status add_residual(lab_model *m, const plan *p, uint32_t number, eden_error *error)
+{
+    char prefix[16];
+    const lab_shape in = last_shape(m);
+    lab_layer *fork = lab_model_next(m);
+    lab_fork(fork, in);
+    snprintf(prefix, sizeof prefix, "block%u.", number);
+    eden_status status = add_convolution(m, p, in, prefix, 1, in.channels, error);
+    if (status) return status;
+    lab_relu(lab_model_next(m), in);
+    status = add_convolution(m, p, in, prefix, 2, in.channels, error);
+    if (status) return status;
+    lab_residual(lab_model_next(m), fork);
+    lab_relu(lab_model_next(m), in);
+    return EDEN_OK;
+}
+
+/* A cnn halves the image behind each convolution; a resnet behind each but the first, and
+ * has a residual block for each width. ReLU comes after the pooling, where it is the same
+ * and a quarter of the work. */
 static eden_status add_convolutions(lab_model *m, const plan *p, lab_shape in, eden_error *error)
 {
-    char name[16];
+    const int residual = !strcmp(p->kind, "resnet");
     for (uint32_t i = 0; i < p->widths; i++) {
-        if (in.height < 2 || in.width < 2)
+        const int halves = !(residual && i == 0);
+        if (halves && (in.height < 2 || in.width < 2))
             return data_fail(error, EDEN_E_SHAPE,
                              "an image of %llu x %llu can be halved %u times and not %u: "
-                             "give the cnn fewer layers",
+                             "give the %s fewer layers",
                              (unsigned long long)m->layer[0].in_shape.height,
-                             (unsigned long long)m->layer[0].in_shape.width, i, p->widths);
-        snprintf(name, sizeof name, "conv%u", i + 1);
-        lab_convolution(lab_model_next(m), name, in, p->width[i], p->norm != NORM_BATCH);
-        const eden_status status = add_norm(m, p->norm, i + 1, error);
+                             (unsigned long long)m->layer[0].in_shape.width, i - (uint32_t)residual,
+                             p->widths - (uint32_t)residual, p->kind);
+        eden_status status = add_convolution(m, p, in, "", i + 1, p->width[i], error);
+        if (status) return status;
+        if (halves) lab_max_pool(lab_model_next(m), last_shape(m));
+        lab_relu(lab_model_next(m), last_shape(m));
+        if (residual) status = add_residual(m, p, i + 1, error);
         if (status) return status;
         in = last_shape(m);
-        lab_max_pool(lab_model_next(m), in);
-        in = last_shape(m);
-        lab_relu(lab_model_next(m), in);
     }
+    if (residual) lab_average_pool(lab_model_next(m), in);
     return EDEN_OK;
 }
 
 static void add_end(lab_model *m, const plan *p, lab_shape in, uint64_t outputs)
 {
     char name[16];
-    const int is_cnn = strcmp(p->kind, "cnn") == 0;
-    snprintf(name, sizeof name, "layer%u", is_cnn ? 1 : p->widths + 1);
+    snprintf(name, sizeof name, "layer%u", p->images ? 1 : p->widths + 1);
     if (m->layers) in = last_shape(m);
     if (p->dropout > 0) lab_dropout(lab_model_next(m), in, p->dropout);
     lab_dense(lab_model_next(m), name, in, outputs, 1, 1);
@@ -265,10 +301,9 @@ void lab_model_count_text(uint64_t weights, char *at, const char *end)
 static void describe(lab_model *m, const plan *p, const lab_data *data, uint64_t outputs)
 {
     char *at = m->text, *end = m->text + sizeof m->text;
-    const int is_cnn = strcmp(p->kind, "cnn") == 0;
-    if (is_cnn)
-        at += snprintf(at, (size_t)(end - at), "cnn %ux%ux%u", data->channels, data->height,
-                       data->width);
+    if (p->images)
+        at += snprintf(at, (size_t)(end - at), "%s %ux%ux%u", p->kind, data->channels,
+                       data->height, data->width);
     else
         at += snprintf(at, (size_t)(end - at), "%s %llu", p->kind,
                        (unsigned long long)data->features);
@@ -291,25 +326,24 @@ eden_status lab_model_build(lab_model *m, const lab_model_config *config, const 
     plan p = { 0 };
     eden_status status = read_config(&p, config, error);
     if (status) return status;
-    const int is_cnn = strcmp(p.kind, "cnn") == 0;
     const lab_shape in = { data->channels, data->height, data->width };
     const uint64_t outputs = data->classes ? data->classes : 1;
     if (data->features == 0 || lab_size(in) != data->features || data->features > INT32_MAX)
         return data_fail(error, EDEN_E_SHAPE, "the data have rows of %llu values and say %u x %u x %u",
                          (unsigned long long)data->features, data->channels, data->height,
                          data->width);
-    if (is_cnn && (data->height == 1 || data->width == 1))
+    if (p.images && (data->height == 1 || data->width == 1))
         return data_fail(error, EDEN_E_SHAPE,
-                         "a cnn needs images, and '%s' is a table: choose mlp or logistic",
+                         "a %s needs images, and '%s' is a table: choose mlp or logistic", p.kind,
                          data->name);
     m->seed = config->seed;
     m->features = data->features;
     m->classes = data->classes;
     m->layer[0].in_shape = in;
-    status = is_cnn ? add_convolutions(m, &p, in, error) : add_hidden(m, &p, in, error);
+    status = p.images ? add_convolutions(m, &p, in, error) : add_hidden(m, &p, in, error);
     if (status) return status;
     add_end(m, &p, in, outputs);
-    if (!lab_model_complete(m, is_cnn ? 8 : 32)) return lab_model_too_large(error);
+    if (!lab_model_complete(m, p.images ? 8 : 32)) return lab_model_too_large(error);
     describe(m, &p, data, outputs);
     return EDEN_OK;
 }

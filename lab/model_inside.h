@@ -76,6 +76,13 @@ void lab_model_count_text(uint64_t weights, char *at, const char *end);
 eden_status lab_model_ready(lab_model **out, lab_model *model, uint32_t threads,
                             eden_status status, eden_error *error);
 
+/* The number of the last layer that has tensors. */
+uint32_t lab_model_head(const lab_model *model);
+
+/* Give one tensor to an optimizer. */
+eden_status lab_model_add_tensor(const lab_model *model, const lab_tensor *tensor,
+                                 eden_optimizer *optimizer, const char *group, eden_error *error);
+
 /* Refuse an optimizer, or 16 bits, for a build that does not compute in float. */
 eden_status lab_model_no_float(eden_error *error);
 

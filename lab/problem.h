@@ -77,6 +77,8 @@ struct lab_problem {
     lab_model *part[2];    /* or else these                                     */
     const lab_fact *facts; /* what evaluate() measures beside, LAB_FACTS of them, of
                               which those without a name are none; NULL: nothing */
+    const char *start;     /* where its first weights are from, for people; NULL:
+                              they are drawn                                    */
 };
 
 /* The functions of problems with a model, or with parts. */
@@ -108,6 +110,19 @@ extern const lab_problem_kind lab_reinforcement;
  * batches. */
 enum { LAB_GAN_EPOCH = 250 };
 extern const lab_problem_kind lab_adversarial;
+
+/* New classes of images, learned by a network that knows others: the first half are the
+ * old classes, and its body is made by training on them, or comes from a checkpoint. The
+ * options are examples (how many in all, as many of each new class), body (its share of the
+ * learning rate in millionths) and scratch (1: no body is kept, and all learns alike). */
+typedef struct {
+    const lab_data *data;
+    const char *from;      /* the checkpoint, or NULL                           */
+    int resumed;           /* 1: weights are about to be loaded, none are made  */
+} lab_transfer;
+enum { LAB_BODY_UNIT = 1000000 };
+static inline uint32_t lab_transfer_old(const lab_data *data) { return data->classes / 2; }
+extern const lab_problem_kind lab_finetune;
 
 /* Fill `error` and return `status`. */
 eden_status lab_fail(eden_error *error, eden_status status, const char *format, ...)

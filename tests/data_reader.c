@@ -2,14 +2,15 @@
  *
  * A request, all numbers in 4 bytes, little-endian:
  *
- *   what: 0 a table, 1 a folder of images    kind of label: 0 none, 1 class, 2 value
+ *   what: 0 a table, 1 a folder of images, 2 one of CIFAR-10
+ *   kind of label: 0 none, 1 class, 2 value
  *   seed    number of files    then of each file: its name's size, its size, both
  *
  * An answer: the status; of a failure the sentence's size and the sentence, else channels,
  * height, width, classes, training and test rows, then of each set the features and
  * the labels or targets, then the hash and the unit of the targets, 8 bytes each.
  *
- * Or, with a path, the label's column (or "-", for a folder) and a number of MiB as
+ * Or, with a path, the label's column (or "-" for a folder, "+" for one of CIFAR-10) and a number of MiB as
  * arguments, read that with so much address space; prints the status, seconds, sentence. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,8 +65,9 @@ static void answer(uint32_t what)
     lab_data data;
     eden_error error = { 0, "" };
     for (uint32_t files = number(); files > 0; files--) take_file();
-    const eden_status status = what ? lab_data_idx(&data, folder, &error)
-                                    : lab_data_csv(&data, path, "y", kind, seed, &error);
+    const eden_status status = what == 2 ? lab_data_cifar10(&data, folder, &error)
+                               : what    ? lab_data_idx(&data, folder, &error)
+                                         : lab_data_csv(&data, path, "y", kind, seed, &error);
     say_number(status);
     if (status) {
         say_number(strlen(error.text));
@@ -89,8 +91,9 @@ static int bounded(const char *from, const char *label, const char *mebibytes)
     lab_data data;
     eden_error error = { 0, "" };
     if (bytes && setrlimit(RLIMIT_AS, &limit)) return 3;
-    const eden_status status = strcmp(label, "-") ? lab_data_csv(&data, from, label, NULL, 1, &error)
-                                                  : lab_data_idx(&data, from, &error);
+    const eden_status status = !strcmp(label, "+")   ? lab_data_cifar10(&data, from, &error)
+                               : !strcmp(label, "-") ? lab_data_idx(&data, from, &error)
+                                                     : lab_data_csv(&data, from, label, NULL, 1, &error);
     printf("%d %.3f %s\n", status, (double)clock() / CLOCKS_PER_SEC, error.text);
     lab_data_free(&data);
     return 0;

@@ -36,7 +36,7 @@ def request(case):
         files = {"table.csv": files}
         words = [0, [None, "class", "value"].index(kind)]
     else:
-        words = [1, 0]
+        words = [2 if kind == "cifar10" else 1, 0]
     stream = struct.pack("<4I", *words, SEED, len(files))
     for name, data in files.items():
         stream += struct.pack("<II", len(name), len(data)) + name.encode() + data

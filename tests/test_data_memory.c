@@ -43,6 +43,16 @@ static eden_status load_idx(lab_data *data, eden_error *error)
     return lab_data_idx(data, folder, error);
 }
 
+static eden_status load_cifar10(lab_data *data, eden_error *error)
+{
+    return lab_data_cifar10(data, folder, error);
+}
+
+static eden_status load_sparse(lab_data *data, eden_error *error)
+{
+    return lab_data_sparse(data, 1, error);
+}
+
 /* The first to fail is each in turn, and all behind it fail as well. */
 static void fail_each(loader load, int least)
 {
@@ -72,6 +82,7 @@ static void test_memory(void **state)
     static const char text[] = "a,b\n1.5,x\n2,y\n3,x\n4,y\n5,x\n6,y\n";
     static const unsigned char images[] = { 0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 77 };
     static const unsigned char label[] = { 0, 0, 8, 1, 0, 0, 0, 1, 3 };
+    static const unsigned char record[3073] = { 3, 77, 78 };
     (void)state;
     put_zipped(NAME, text, sizeof text - 1);
     put("train-images-idx3-ubyte", images, sizeof images);
@@ -83,6 +94,11 @@ static void test_memory(void **state)
     fail_each(load_idx, 12);
     put_text(NAME, "a,b\n1.5,0\n2,2\n3,4\n4,4\n5,4\n6,1\n");
     fail_each(load_values, 15);
+    fail_each(load_sparse, 4);
+    for (char name[] = "data_batch_1.bin"; name[11] < '6'; name[11]++)
+        put_zipped(name, record, sizeof record);
+    put("test_batch.bin", record, sizeof record);
+    fail_each(load_cifar10, 20);
 }
 
 int main(void)

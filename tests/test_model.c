@@ -88,6 +88,7 @@ static void test_gradients(void **state)
             if (k < 2) check_gradients(&table, "logistic", NULL, NULL, dropout);
             check_gradients(&table, "mlp", "7,5", norms[k / 2], dropout);
             check_gradients(&images, "cnn", "3,4", norms[k / 2], dropout);
+            check_gradients(&images, "resnet", "3,4", norms[k / 2], dropout);
         }
         free_data(&table);
         free_data(&images);
@@ -144,15 +145,15 @@ static void test_threads(void **state)
     static const uint32_t threads[] = { 2, 3, 7 };
     (void)state;
     lab_data table = make_data(300, 1, 1, 64, 10), images = make_data(300, 1, 12, 12, 0);
-    for (int k = 0; k < 6; k++) {
-        const int is_cnn = k % 2;
-        const char *kind = is_cnn ? "cnn" : "mlp", *widths = is_cnn ? "8,8" : "256,64";
-        const lab_data *d = is_cnn ? &images : &table;
-        const outcome one = run_with(d, kind, widths, norms[k / 2], 1);
+    static const char *const kinds[] = { "mlp", "cnn", "resnet" };
+    for (int k = 0; k < 9; k++) {
+        const char *kind = kinds[k % 3], *widths = k % 3 ? "8,8" : "256,64";
+        const lab_data *d = k % 3 ? &images : &table;
+        const outcome one = run_with(d, kind, widths, norms[k / 3], 1);
         for (int t = 0; t < 3; t++) {
-            const outcome more = run_with(d, kind, widths, norms[k / 2], threads[t]);
+            const outcome more = run_with(d, kind, widths, norms[k / 3], threads[t]);
             if (memcmp(&one, &more, sizeof one) != 0)
-                fail_msg("%s with %s norm differs with %u threads", kind, norms[k / 2], threads[t]);
+                fail_msg("%s with %s norm differs with %u threads", kind, norms[k / 3], threads[t]);
         }
     }
     free_data(&table);
@@ -161,9 +162,10 @@ static void test_threads(void **state)
 
 /* ---- learning --------------------------------------------------------------------------- */
 
-static void check_overfits(const lab_data *d, const char *kind, const char *norm)
+static void check_overfits(const lab_data *d, const char *kind, const char *widths,
+                           const char *norm)
 {
-    lab_model *m = make_model(d, kind, NULL, norm, 0, 1);
+    lab_model *m = make_model(d, kind, widths, norm, 0, 1);
     double loss = 0;
     uint64_t correct = 0;
     for (uint64_t step = 1; step <= 400; step++) {
@@ -183,10 +185,11 @@ static void test_overfits(void **state)
     (void)state;
     for (uint32_t classes = 0; classes <= 4; classes += 4) {
         lab_data d = make_data(32, 1, 8, 8, classes);
-        check_overfits(&d, "logistic", NULL);
-        check_overfits(&d, "mlp", "none");
-        check_overfits(&d, "mlp", "layer");
-        check_overfits(&d, "cnn", "batch");
+        check_overfits(&d, "logistic", NULL, NULL);
+        check_overfits(&d, "mlp", NULL, "none");
+        check_overfits(&d, "mlp", NULL, "layer");
+        check_overfits(&d, "cnn", NULL, "batch");
+        check_overfits(&d, "resnet", "4,8", "batch");
         free_data(&d);
     }
 }
@@ -228,7 +231,9 @@ static void test_refused_widths(void **state)
     refuse(&d, (lab_model_config){ "cnn", "65536,65536", NULL, -1, 1, 1 }, EDEN_E_VALUE, "weights");
     refuse(&d, (lab_model_config){ "logistic", "12", NULL, -1, 1, 1 }, EDEN_E_VALUE, "choose mlp");
     refuse(&d, (lab_model_config){ "cnn", "2,2,2", NULL, -1, 1, 1 }, EDEN_E_SHAPE,
-           "can be halved 2 times and not 3");
+           "can be halved 2 times and not 3: give the cnn");
+    refuse(&d, (lab_model_config){ "resnet", "2,2,2,2", NULL, -1, 1, 1 }, EDEN_E_SHAPE,
+           "can be halved 2 times and not 3: give the resnet");
     lab_model_destroy(make_model(&d, "cnn", "2,2", NULL, -1, 1));
     lab_model_destroy(make_model(&d, "mlp", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", "batch", 0.5, 1));
     free_data(&d);
@@ -240,7 +245,7 @@ static void test_refused_configs(void **state)
     (void)state;
     lab_data d = make_data(4, 1, 4, 4, 2), table = make_data(4, 1, 1, 16, 2);
     refuse(&d, (lab_model_config){ "mpl", NULL, NULL, -1, 1, 1 }, EDEN_E_NAME,
-           "logistic, mlp and cnn");
+           "logistic, mlp, cnn and resnet");
     refuse(&d, (lab_model_config){ NULL, NULL, NULL, -1, 1, 1 }, EDEN_E_ARGUMENT, "no kind");
     refuse(&d, (lab_model_config){ "mlp", NULL, "Batch", -1, 1, 1 }, EDEN_E_NAME, "'Batch'");
     refuse(&d, (lab_model_config){ "logistic", NULL, "batch", -1, 1, 1 }, EDEN_E_VALUE,

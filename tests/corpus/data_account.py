@@ -1,7 +1,7 @@
-"""What IDX, gzip and CSV files say, and which Eden promises to refuse.
+"""What IDX, CIFAR-10, gzip and CSV files say, and which Eden promises to refuse.
 
-Written from the formats' descriptions (yann.lecun.com/exdb/mnist, RFC 1952, RFC 4180) and
-lab/data.h; numbers are rounded by Python's float() and scaled in exact fractions.
+Written from the formats' descriptions (yann.lecun.com/exdb/mnist, www.cs.toronto.edu/~kriz/cifar.html,
+RFC 1952, RFC 4180) and lab/data.h; numbers are rounded by Python's float() and scaled in exact fractions.
 """
 import csv
 import io
@@ -87,6 +87,32 @@ def idx(files):
     sets = [([value / 255 for value in pixels], list(values))
             for (_, pixels), (_, values) in zip(images, labels)]
     return [1, *sizes[1:], max(10, largest + 1), sizes[0], others[0]], sets, 1.0
+
+
+# ---- CIFAR-10 ---------------------------------------------------------------------------
+
+BATCHES = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+
+
+def cifar10(files):
+    """As idx(): records of a label and 3 x 1,024 bytes, each channel standardized."""
+    data = [gunzip(files[name]) for name in BATCHES]
+    need(all(part and len(part) % 3073 == 0 for part in data), "no whole records")
+    sets = []
+    for part in b"".join(data[:5]), data[5]:
+        labels = list(part[::3073])
+        need(max(labels) <= 9, "a label")
+        sets.append(([part[i + 1:i + 3073] for i in range(0, len(part), 3073)], labels))
+    scales = []
+    for c in range(3):
+        values = b"".join(image[c * 1024:][:1024] for image in sets[0][0])
+        mean = Fraction(sum(values), len(values))
+        variance = Fraction(sum(v * v for v in values), len(values)) - mean * mean
+        scales.append([float((v - mean) / Fraction(math.sqrt(variance))) if variance else 0.0
+                       for v in range(256)])
+    scaled = [([scales[i // 1024][v] for image in images for i, v in enumerate(image)], labels)
+              for images, labels in sets]
+    return [3, 32, 32, 10, len(sets[0][1]), len(sets[1][1])], scaled, 1.0
 
 
 # ---- CSV -----------------------------------------------------------------------------------
