@@ -6,6 +6,7 @@
 
 static const cli_measure measures[] = {
     { "test_accuracy", "test accuracy", "points", 0, 1 },
+    { "test_return", "mean return", "points", 0, 1 },
     { "test_loss", "test loss", "times", 1, 0 },
     { "train_loss", "training loss", "times", 1, 0 },
     { "gap", "test loss less training loss", "nats", 0, 0 },
