@@ -146,6 +146,30 @@ static void test_zeroing(void **state)
     assert_memory_equal(plain, zeroed, sizeof plain);
 }
 
+/* Gradients are clamped however they and the state are stored; bf16 holds all of this. */
+static void test_clamped_gradients(void **state)
+{
+    static const uint32_t kinds[] = { EDEN_F32, EDEN_BF16, EDEN_F16 };
+    (void)state;
+    for (size_t way = 0; way < 9; way++) {
+        float w[3] = { 0 }, g[3] = { 3, -0.5f, -8 };
+        uint16_t narrow[3];
+        eden_config c = EDEN_CONFIG_INIT;
+        eden_optimizer *o = NULL;
+        eden_tensor t = eden_vector(w, g, 3);
+        c.clip_value = 1;
+        t.grad_dtype = kinds[way / 3], t.state_dtype = kinds[way % 3];
+        assert_int_equal(eden_convert(narrow, t.grad_dtype ? t.grad_dtype : EDEN_BF16, g, EDEN_F32, 3), EDEN_OK);
+        if (t.grad_dtype != EDEN_F32) t.grad = narrow;
+        OK(eden_optimizer_create(&o, "sgd", &c, error));
+        OK(eden_set_text(o, NULL, "lr=1, momentum=0.5", error));
+        OK(eden_add_tensor(o, "w", &t, NULL, error));
+        for (int step = 0; step < 2; step++) OK(eden_step(o, error));
+        assert_true(w[0] == -2.5f && w[1] == 1.25f && w[2] == 2.5f);
+        eden_optimizer_destroy(o);
+    }
+}
+
 /* A look at zeros finds no magnitude, and no norm that nobody wants. */
 static void test_scan(void **state)
 {
@@ -184,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wide), cmocka_unit_test(test_clamped),   cmocka_unit_test(test_zeroing),
         cmocka_unit_test(test_scan), cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_clamped_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
