@@ -9,7 +9,7 @@ static const struct {
     const char *name;
 } known[] = { { SIGINT, "SIGINT" }, { SIGTERM, "SIGTERM" }, { SIGHUP, "SIGHUP" },
               { SIGXCPU, "SIGXCPU" } };
-enum { KNOWN = sizeof known / sizeof *known, FILES = 2 };
+enum { KNOWN = sizeof known / sizeof *known, FILES = 4 };
 
 static volatile sig_atomic_t came, save_wanted, patient;
 static const char *volatile files[FILES];
