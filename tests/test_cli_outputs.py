@@ -3,9 +3,11 @@
 import os
 import signal
 import struct
+import subprocess
 import unittest
 
-from abused import ENDLESS, FAST, Abused
+import tensorfile
+from abused import EDEN, ENDLESS, FAST, Abused
 
 ONE = ["--model", "logistic", "--threads", "1", "--epochs", "1"]
 NAMES = [(stem + kind, dims) for stem in ("train", "t10k") for kind, dims in (("-images", 3), ("-labels", 1))]
@@ -100,6 +102,77 @@ class Apart(Abused):
             for name in self.names():
                 self.assertNotIn(".lock", name)
                 (self.folder / name).unlink()
+
+
+class Steps(Abused):
+    """`eden step` beside a trainer, and among its own files."""
+
+    STEP = ["step", "adam", "--params", "w", "--grads", "g"]
+
+    def setUp(self):
+        super().setUp()
+        for name, seed in ("w", 1), ("g", 2):
+            tensorfile.write(self.folder / name, {"a": tensorfile.tensor([3], seed)})
+
+    def step(self, code, part, *words):
+        before = self.contents()
+        words = [*words, *(word for option, name in (("--params", "w"), ("--grads", "g")) if option not in words
+                           for word in (option, name))]
+        done = self.eden(code, "step", "adam", *words)
+        self.assertIn(part, done.stderr)
+        self.assertEqual(self.contents(), before)
+
+    def test_beside_trainer(self):
+        run = self.start(*ENDLESS, "--save", "a", "--log", "log")
+        self.grows("log")
+        self.until("saved", lambda: self.size("a"))
+        for words in ["--out", "a"], ["--out", "a.old"], ["--out", "new", "--state-out", "a"]:
+            done = self.eden(75, *self.STEP, *words)
+            self.assertIn(f"'{words[-1]}' is being written by process {run.pid} on ", done.stderr)
+        self.eden(0, *self.STEP, "--out", "new")
+        run.send_signal(signal.SIGTERM)
+        self.ends(run, 143)
+        self.eden(0, *self.STEP, "--out", "a")
+        self.assertEqual([name for name in self.names() if ".lock" in name], [])
+
+    def test_trainer_beside_step(self):
+        """Locked from before it reads."""
+        step = subprocess.Popen([EDEN, *self.STEP, "--out", "w", "--state-out", "s", "--repeat", "1000000000"],
+                                cwd=self.folder)
+        self.addCleanup(step.wait, 60)
+        self.addCleanup(step.kill)
+        self.until("locked", lambda: self.size("w.lock") and self.size("s.lock"))
+        for name in "w", "s", "s.old":
+            self.train(75, *FAST, "--save", name)
+        step.send_signal(signal.SIGTERM)
+        self.assertEqual(step.wait(60), -signal.SIGTERM)
+        self.assertEqual(self.names(), ["g", "w"])
+
+    def test_generations(self):
+        """What a step replaces is kept, as a trainer's checkpoint is."""
+        kept = []
+        for words in [], ["--state", "s"], ["--state", "s"]:
+            kept.append([self.read("w"), self.size("s") and self.read("s")])
+            self.eden(0, *self.STEP, "--out", "w", "--state-out", "s", *words)
+            self.assertEqual(self.read("w.old"), kept[-1][0])
+        self.assertEqual(self.read("s.old"), kept[-1][1])
+        newest = self.read("w"), self.read("s")
+        self.eden(0, "step", "adam", "--params", "w.old", "--grads", "g", "--state", "s.old", "--out", "w",
+                  "--state-out", "s")
+        self.assertEqual((self.read("w"), self.read("s")), newest)
+        self.assertEqual(self.names(), ["g", "s", "s.old", "w", "w.old"])
+
+    def test_apart(self):
+        for name in "o.old", "o.lock", "s.old":
+            self.write(name, self.read("g"))
+        for words in [["--out", "w", "--state-out", "w.old"], ["--out", "x.old", "--state-out", "x"],
+                      ["--out", "o", "--grads", "o.old"], ["--out", "o", "--params", "o.lock"],
+                      ["--out", "o", "--state", "o.old"], ["--out", "w", "--state-out", "s", "--params", "s.old"]]:
+            self.step(64, "both need the file", *words)
+        self.step(64, "names that end in '.lock'", "--out", "n.lock")
+        self.write("text", "precious")
+        self.step(73, "--out would replace 'text', which is no safetensors file", "--out", "text")
+        self.step(73, "--state-out would replace 'text', which", "--out", "o", "--state-out", "text")
 
 
 if __name__ == "__main__":
