@@ -41,6 +41,15 @@ static int fresh_config(cli_training *t)
     return CLI_OK;
 }
 
+/* A run that cannot be: by the line, or by what the checkpoint says of it. */
+static int refuse_run(const cli_training *t, const eden_error *error)
+{
+    if (!t->resume || error->status == EDEN_E_MEMORY)
+        return cli_fail_eden(error, t->resume ? CLI_READING : CLI_RUNNING);
+    return cli_fail(CLI_DATA, "'%.200s' is damaged or of other data, since its notes make no run: %.600s",
+                    t->resume, error->text);
+}
+
 static int prepare(cli_training *t)
 {
     eden_error error = { 0, "" };
@@ -50,8 +59,7 @@ static int prepare(cli_training *t)
     if (!code) code = cli_task_load(t->args, seed, &t->data);
     if (!code && !t->resume) code = fresh_config(t);
     if (code) return code;
-    if (lab_run_create(&t->run, &t->config, &t->data, &error))
-        return cli_fail_eden(&error, t->resume ? CLI_READING : CLI_RUNNING);
+    if (lab_run_create(&t->run, &t->config, &t->data, &error)) return refuse_run(t, &error);
     if (lab_model_fits(lab_run_model(t->run), &error)) return cli_fail_eden(&error, CLI_RUNNING);
     if (t->resume && lab_run_load(t->run, t->resume, &error))
         return error.status == EDEN_E_FORMAT ? cli_train_refuse(t->resume, CLI_DATA, error.text)

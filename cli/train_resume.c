@@ -232,8 +232,9 @@ int cli_train_resume(cli_training *t)
         return cli_fail(CLI_DATA, "'%.200s' wants the optimizer '%.60s', which this eden does not "
                         "have", t->resume, t->config.optimizer);
     code = cli_settings_create(&t->settings, t->config.optimizer);
-    if (!code && t->config.settings)
-        code = cli_settings_list(&t->settings, t->args->command, t->config.settings);
+    t->settings.file = t->resume;
+    if (!code && t->config.settings) code = cli_settings_list(&t->settings, NULL, t->config.settings);
+    if (!code) code = cli_settings_check(&t->settings, NULL);
     if (!code) code = check_options(t);
     t->source = "from the checkpoint";
     t->config.threads = (uint32_t)cli_count(t->args, "threads", 0);
