@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/clean.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/json.h"
@@ -79,7 +80,7 @@ static void print_head(const cli_training *t)
     const lab_config *c = &t->config;
     const size_t lr = eden_rule_hyper_index(t->settings.rule, "lr");
     if (lr != SIZE_MAX) cli_print_number(t->settings.values[lr], number);
-    fprintf(t->out, "%-10s%s\n", "data", t->data.name);
+    cli_put(t->out, "data      ", t->data.name, "\n");
     fprintf(t->out, "%10s%s\n%-10s%s\n", "", cli_task_describe(&t->data, text), "model",
             lab_model_describe(lab_run_model(t->run)));
     const int column = fprintf(t->out, "%-10s%s, lr %s (", "optimizer", t->settings.name, number);
@@ -208,7 +209,7 @@ static void print_end(const cli_training *t)
                 1e3 * p->step_seconds / (double)(p->step - t->progress.from),
                 100 * p->optimizer_seconds / p->step_seconds);
     }
-    if (t->save && !t->save_code) fprintf(t->out, "%-10s%s\n", "saved", t->save);
+    if (t->save && !t->save_code) cli_put(t->out, "saved     ", t->save, "\n");
 }
 
 /* One document on stdout: the header, where the run ended, and the epochs. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/clean.h"
 #include "cli/names.h"
 #include "cli/place.h"
 #include "cli/train.h"
@@ -257,6 +258,15 @@ static void quoted(FILE *out, const char *word)
                                 "_-./,:=+@%";
     if (*word && !word[strspn(word, plain)]) {
         fprintf(out, " %s", word);
+        return;
+    }
+    const char *s = word;
+    while (cli_harmless(s)) s += cli_harmless(s);
+    if (*s) {
+        /* Byte by byte, so that no terminal obeys it or turns it round. */
+        fputs(" $'", out);
+        for (; *word; word++) fprintf(out, "\\%03o", (unsigned)(unsigned char)*word);
+        fputc('\'', out);
         return;
     }
     fputs(" '", out);
