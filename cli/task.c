@@ -88,6 +88,14 @@ int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data)
     return status ? cli_fail_eden(&error, CLI_READING) : CLI_OK;
 }
 
+int cli_task_file(const cli_args *args, size_t i, char **path)
+{
+    const task *t = find(args->operands[0]);
+    if (!t || !t->operand || i >= (t->folder ? LAB_IDX_NAMES : 1)) return 0;
+    *path = t->folder ? lab_data_idx_name(args->operands[1], (unsigned)i) : strdup(args->operands[1]);
+    return 1;
+}
+
 /* Without --schedule the rate falls along a cosine to a hundredth over the run. */
 static const char *falling(const lab_config *config, const lab_data *data,
                            char schedule[CLI_SCHEDULE_ROOM])

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/clean.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/json.h"
@@ -41,6 +42,15 @@ static int fresh_config(cli_training *t)
     return CLI_OK;
 }
 
+/* A run that cannot be: by the line, or by what the checkpoint says of it. */
+static int refuse_run(const cli_training *t, const eden_error *error)
+{
+    if (!t->resume || error->status == EDEN_E_MEMORY)
+        return cli_fail_eden(error, t->resume ? CLI_READING : CLI_RUNNING);
+    return cli_fail(CLI_DATA, "'%.200s' is damaged or of other data, since its notes make no run: %.600s",
+                    t->resume, error->text);
+}
+
 static int prepare(cli_training *t)
 {
     eden_error error = { 0, "" };
@@ -50,8 +60,7 @@ static int prepare(cli_training *t)
     if (!code) code = cli_task_load(t->args, seed, &t->data);
     if (!code && !t->resume) code = fresh_config(t);
     if (code) return code;
-    if (lab_run_create(&t->run, &t->config, &t->data, &error))
-        return cli_fail_eden(&error, t->resume ? CLI_READING : CLI_RUNNING);
+    if (lab_run_create(&t->run, &t->config, &t->data, &error)) return refuse_run(t, &error);
     if (lab_model_fits(lab_run_model(t->run), &error)) return cli_fail_eden(&error, CLI_RUNNING);
     if (t->resume && lab_run_load(t->run, t->resume, &error))
         return error.status == EDEN_E_FORMAT ? cli_train_refuse(t->resume, CLI_DATA, error.text)
@@ -71,7 +80,7 @@ static void print_head(const cli_training *t)
     const lab_config *c = &t->config;
     const size_t lr = eden_rule_hyper_index(t->settings.rule, "lr");
     if (lr != SIZE_MAX) cli_print_number(t->settings.values[lr], number);
-    fprintf(t->out, "%-10s%s\n", "data", t->data.name);
+    cli_put(t->out, "data      ", t->data.name, "\n");
     fprintf(t->out, "%10s%s\n%-10s%s\n", "", cli_task_describe(&t->data, text), "model",
             lab_model_describe(lab_run_model(t->run)));
     const int column = fprintf(t->out, "%-10s%s, lr %s (", "optimizer", t->settings.name, number);
@@ -200,7 +209,7 @@ static void print_end(const cli_training *t)
                 1e3 * p->step_seconds / (double)(p->step - t->progress.from),
                 100 * p->optimizer_seconds / p->step_seconds);
     }
-    if (t->save && !t->save_code) fprintf(t->out, "%-10s%s\n", "saved", t->save);
+    if (t->save && !t->save_code) cli_put(t->out, "saved     ", t->save, "\n");
 }
 
 /* One document on stdout: the header, where the run ended, and the epochs. */

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/clean.h"
 #include "cli/names.h"
+#include "cli/place.h"
 #include "cli/train.h"
 
 /* ---- the line by itself --------------------------------------------------------------- */
@@ -41,19 +43,42 @@ int cli_train_refuse(const char *path, int code, const char *why)
     return code;
 }
 
+/* Each output of a run, its locks and what it keeps, against the other one, the data and
+ * the checkpoint. */
+static int check_apart(const cli_training *t, const char *log)
+{
+    static const char *const kept[] = { "", ".old", NULL };
+    struct stat about;
+    const cli_command *command = t->args->command;
+    const int device = log && !stat(log, &about) && !S_ISREG(about.st_mode);
+    cli_output save, logged;
+    const cli_file resume = { "resume", t->resume, kept }, resumed = { "resume", t->resume, cli_one_file };
+    char *path = NULL;
+    int code = cli_output_of(&save, "save", t->save, cli_saved_files);
+    const int other = cli_output_of(&logged, "log", log, device ? cli_one_file : cli_logged_files);
+    if (!code) code = other;
+    if (!code) code = cli_outputs_apart(&logged, &save, command);
+    if (!code) code = cli_output_spares(&logged, &resume, command);
+    if (!code) code = cli_files_apart(&save.locks, &resumed, command);
+    for (size_t i = 0; !code && cli_task_file(t->args, i, &path); i++) {
+        const cli_file data = { "data", path, cli_one_file };
+        code = path ? cli_output_spares(&save, &data, command) : cli_no_memory();
+        if (!code) code = cli_output_spares(&logged, &data, command);
+        free(path);
+    }
+    if (!code) code = cli_output_no_lock(&save, command);
+    if (!code) code = cli_output_no_lock(&logged, command);
+    cli_output_free(&save);
+    cli_output_free(&logged);
+    return code;
+}
+
 static int check_outputs(cli_training *t)
 {
     struct stat about;
     const char *log = cli_text(t->args, "log", NULL);
-    const char *data = t->args->operand_count > 1 ? t->args->operands[1] : NULL;
-    int code = CLI_OK;
-    if (same_file(log, t->save))
-        return cli_usage(t->args->command, "--log and --save are the same file");
-    if (same_file(log, t->resume))
-        return cli_usage(t->args->command, "--log and --resume are the same file");
-    if (same_file(log, data) || same_file(t->save, data))
-        return cli_usage(t->args->command, "--%s would overwrite the data",
-                         same_file(log, data) ? "log" : "save");
+    int code = check_apart(t, log);
+    if (code) return code;
     if (t->save && !stat(t->save, &about) && !S_ISREG(about.st_mode))
         return cli_fail(CLI_CANT_CREATE, "cannot create '%.200s': it is no ordinary file", t->save);
     /* Where a lock could be made, so can the file; and a file made to see whether it
@@ -110,7 +135,10 @@ int cli_train_check(cli_training *t)
         if (cli_has(args, idle[i]))
             return cli_usage(args->command, "--%s does nothing with --eval", idle[i]);
     code = check_outputs(t);
-    return !code && cli_has(args, "continue") ? find_resume(t) : code;
+    if (!code && cli_has(args, "continue")) code = find_resume(t);
+    /* What is gone on from is read, and refused if it is no checkpoint. */
+    const int read = t->resume && (t->older || same_file(t->resume, t->save));
+    return code || read ? code : cli_replaceable("save", t->save);
 }
 
 /* ---- against the checkpoint ----------------------------------------------------------- */
@@ -205,8 +233,9 @@ int cli_train_resume(cli_training *t)
         return cli_fail(CLI_DATA, "'%.200s' wants the optimizer '%.60s', which this eden does not "
                         "have", t->resume, t->config.optimizer);
     code = cli_settings_create(&t->settings, t->config.optimizer);
-    if (!code && t->config.settings)
-        code = cli_settings_list(&t->settings, t->args->command, t->config.settings);
+    t->settings.file = t->resume;
+    if (!code && t->config.settings) code = cli_settings_list(&t->settings, NULL, t->config.settings);
+    if (!code) code = cli_settings_check(&t->settings, NULL);
     if (!code) code = check_options(t);
     t->source = "from the checkpoint";
     t->config.threads = (uint32_t)cli_count(t->args, "threads", 0);
@@ -229,6 +258,15 @@ static void quoted(FILE *out, const char *word)
                                 "_-./,:=+@%";
     if (*word && !word[strspn(word, plain)]) {
         fprintf(out, " %s", word);
+        return;
+    }
+    const char *s = word;
+    while (cli_harmless(s)) s += cli_harmless(s);
+    if (*s) {
+        /* Byte by byte, so that no terminal obeys it or turns it round. */
+        fputs(" $'", out);
+        for (; *word; word++) fprintf(out, "\\%03o", (unsigned)(unsigned char)*word);
+        fputc('\'', out);
         return;
     }
     fputs(" '", out);

@@ -28,6 +28,11 @@ eden_status lab_data_digits(lab_data *data, eden_error *error);
 /* A directory of four IDX files under MNIST's usual names, gzipped or not. */
 eden_status lab_data_idx(lab_data *data, const char *directory, eden_error *error);
 
+/* The i-th path under which that may look for one of its files, which need not be there;
+ * the caller frees it. NULL without memory. */
+#define LAB_IDX_NAMES 16
+char *lab_data_idx_name(const char *directory, unsigned i);
+
 /* A CSV file with a header line, gzipped or not. The column `label` is what to
  * predict: a class if every value is a whole number below 1,000 or some value is
  * not a number at all, else a regression target; `kind` "class" or "value"

@@ -155,13 +155,20 @@ eden_status eden_file_at(const eden_file *f, size_t i, eden_file_tensor *tensor,
         return eden_fail(error, EDEN_E_FORMAT, "'%s': tensor '%.99s' has %u dimensions; at most %d fit",
                          f->path, eden_header_text(h, entry->name), entry->ndim, EDEN_MAX_DIMS);
     memset(tensor->shape, 0, sizeof tensor->shape);
+    eden_file_look(f, i, tensor, tensor->shape);
+    return EDEN_OK;
+}
+
+void eden_file_look(const eden_file *f, size_t i, eden_file_tensor *tensor, uint64_t *shape)
+{
+    const eden_header *h = &f->header;
+    const eden_header_entry *entry = &h->entries[i];
     tensor->name = eden_header_text(h, entry->name);
     tensor->dtype = eden_format_name(entry->format);
     tensor->ndim = entry->ndim;
     tensor->reserved = 0;
     tensor->bytes = entry->end - entry->begin;
-    eden_header_shape(h, entry, tensor->shape);
-    return EDEN_OK;
+    eden_header_shape(h, entry, shape);
 }
 
 size_t eden_file_find(const eden_file *f, const char *name)
