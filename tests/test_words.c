@@ -123,6 +123,8 @@ static void test_places(void **state)
                  "tensor 'a': an unknown dtype (byte 18 of the header)");
     says_of_file("{\"\xed\xa0\x80\":1}", 0, "text that is not UTF-8 (byte 2 of the header)");
     says_of_file("{\"ab\xf4\x90\x80\x80\":1}", 0, "text that is not UTF-8 (byte 4 of the header)");
+    says_of_file("{\"\\ud83d\\u", 0, "half of a surrogate pair (byte 8 of the header)");
+    says_of_file("{\"\\ud83d\\ude0\":1}", 0, "half of a surrogate pair (byte 10 of the header)");
     says_of_file("{\"\xe0\xa0\x80\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\":1}", 0,
                  "tensor '\xe0\xa0\x80\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf': an entry must be an object in "
                  "braces (byte 18 of the header)");

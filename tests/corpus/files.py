@@ -126,6 +126,8 @@ def checksums():
     yield "G22", good[:-1] + b"8", "tensor 'b' is damaged"
     yield "G23", good[:-9] + b"0" + good[-8:], "tensor 'a' is damaged"
     yield "G24", whole(good[8:-9].replace(b'"x"', b'"\\u0078"'), data), None  # the same text, spelled otherwise
+    # Escaped as json.dumps() does it, and summed as UTF-8.
+    yield "G40", own_file(tensors, {"a\u00e9\u20ac\U0001f600": "\u0080\u07ff\u0800\uffff\U00010000\U0010ffff"}), None
     yield "G25", whole(b'{"__metadata__":{"eden.sum":"0000000000000000"}}'), None
     yield "G26", whole(b'{"__metadata__":{"eden.sum":"0000000000000001"}}'), damaged
     yield "G27", whole(b'{"__metadata__":{"eden.sum_kind":"CRC-64/XZ"}}'), damaged
