@@ -234,6 +234,8 @@ static void test_config(void **state)
     refuse_under(&c, "", EDEN_E_ARGUMENT, "config.nonfinite has to be EDEN_APPLY");
     c.nonfinite = EDEN_REFUSE;
     refuse_under(&c, "", EDEN_E_ARGUMENT, "config.nonfinite has to be EDEN_APPLY");
+    c.loss_scale = 0.5;
+    refuse_under(&c, "", EDEN_E_ARGUMENT, "config.loss_scale skips a step whose gradients overflow");
     c.loss_scale = 2;
     refuse_under(&c, "", EDEN_E_ARGUMENT, "config.loss_scale skips a step whose gradients overflow");
 }
