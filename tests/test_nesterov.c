@@ -266,6 +266,31 @@ static void test_combinations(void **state)
     }
 }
 
+/* One tensor that looks ahead is enough, whichever of them it is. */
+static void test_one_of_many(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < 3; which++) {
+        float w[3] = { 1, 1, 1 }, g[3] = { 1, 1, 1 };
+        eden_error e = { 0, "" };
+        eden_optimizer *o = NULL;
+        assert_int_equal(eden_optimizer_create(&o, "sgd", NULL, &e), EDEN_OK);
+        assert_int_equal(eden_add_group(o, "ahead", NULL, NULL, &e), EDEN_OK);
+        assert_int_equal(eden_set_text(o, "ahead", "momentum=0.9, lookahead=1", &e), EDEN_OK);
+        for (size_t i = 0; i < 3; i++) {
+            const char name[2] = { (char)('a' + i), 0 };
+            const eden_tensor t = eden_vector(&w[i], &g[i], 1);
+            assert_int_equal(eden_add_tensor(o, name, &t, i == which ? "ahead" : NULL, &e), EDEN_OK);
+        }
+        for (int s = 0; s < 2; s++) {
+            assert_int_equal(eden_step(o, &e), EDEN_E_ORDER);
+            assert_int_equal(eden_lookahead_begin(o, &e), EDEN_OK);
+            assert_int_equal(eden_step(o, &e), EDEN_OK);
+        }
+        eden_optimizer_destroy(o);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_preset),       cmocka_unit_test(test_going_back),
         cmocka_unit_test(test_out_of_order), cmocka_unit_test(test_combinations),
         cmocka_unit_test(test_one_group_of_two),
+        cmocka_unit_test(test_one_of_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
