@@ -352,11 +352,11 @@ eden_status eden_writer_write(eden_writer *w, const char *path, eden_error *erro
     eden_status status = make_header(w, &l, error);
     if (!status) {
         eden_durable d;
-        status = eden_durable_begin(&d, path, error);
+        status = eden_durable_begin(&d, path, w->older, error);
         if (!status) status = eden_durable_write(&d, l.header.text, l.header.length, error);
         for (size_t i = 0; i < w->tensor_count && !status; i++)
             status = eden_durable_write(&d, l.tensors[i]->data, l.tensors[i]->bytes, error);
-        if (!status) status = eden_durable_commit(&d, w->older, error);
+        if (!status) status = eden_durable_commit(&d, error);
         eden_durable_end(&d);
     }
     free(l.tensors);
