@@ -247,7 +247,8 @@ static void test_configs(void **state)
         { { .loss_scale = 3 }, "no power of two" },
         { { .loss_scale_window = 3 }, "no effect without" },
         { { .loss_scale = 2, .nonfinite = EDEN_APPLY }, "EDEN_APPLY does not" },
-        { { .clip_value = 1e-46 }, "clip_value = 1e-46" },
+        { { .clip_value = 1e-46 }, "clip_value = 1e-46 is too small for a float" },
+        { { .clip_norm = -1 }, "clip_norm = -1 is outside [0, 3.4e38]" },
         { { .clip_norm = 1e39 }, "clip_norm = 1e+39" },
     };
     eden_optimizer *o = NULL;

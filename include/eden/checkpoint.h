@@ -59,9 +59,10 @@ typedef struct {
 EDEN_API eden_status eden_load_as(eden_optimizer *optimizer, const char *path, uint32_t parts,
                                   eden_load_report *report, eden_error *error);
 
-/* Text of your own that travels in the checkpoint: an epoch, a seed. A value of
- * NULL removes the note; eden_note() returns NULL if there is none, else text
- * that lives until the note changes. */
+/* Text of your own that travels in the checkpoint: an epoch, a seed. A value is UTF-8,
+ * and all notes together may take 50,000,000 bytes of a file; NULL removes the note.
+ * eden_note() returns NULL if there is none, else text that lives until the note
+ * changes. */
 EDEN_API eden_status eden_set_note(eden_optimizer *optimizer, const char *key,
                                    const char *value, eden_error *error);
 EDEN_API const char *eden_note(const eden_optimizer *optimizer, const char *key);

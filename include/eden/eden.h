@@ -36,7 +36,8 @@
  *            independent. A step uses the threads of eden_config.
  *   Names    tensors, groups, rules, settings and slots are found by name, in a
  *            program as in a checkpoint, never by order. A name is 1 to 255
- *            bytes of UTF-8 without control characters.
+ *            bytes of UTF-8 without control characters, U+0000 to U+001F and
+ *            U+007F to U+009F. A tensor cannot be called "__metadata__".
  */
 #ifndef EDEN_EDEN_H
 #define EDEN_EDEN_H
@@ -51,7 +52,8 @@ typedef struct eden_optimizer eden_optimizer;
 
 typedef struct {
     uint32_t status;  /* eden_status                                           */
-    char text[508];   /* one sentence, UTF-8, zero-terminated, cut at a character */
+    char text[508];   /* one sentence, UTF-8, zero-terminated, cut at a character,
+                         with '?' for control characters and marks of direction */
 } eden_error;
 
 /* ---- creating ----------------------------------------------------------- */

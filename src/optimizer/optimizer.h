@@ -9,6 +9,7 @@
 #include "optimizer/threads.h"
 
 #define EDEN_MAX_NAME 255
+#define EDEN_NOTES_MOST 50000000 /* bytes of all notes, of the 100,000,000 that a header may have */
 
 /* One setting of one group: a value it was given, and what moves it. */
 typedef struct {

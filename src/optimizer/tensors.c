@@ -145,6 +145,9 @@ eden_status eden_add_tensor(eden_optimizer *o, const char *name, const eden_tens
     if (!name || !eden_name_ok(name))
         return eden_fail(error, EDEN_E_NAME, "a tensor's name is 1 to 255 bytes of UTF-8 without "
                                              "control characters");
+    if (strcmp(name, "__metadata__") == 0)
+        return eden_fail(error, EDEN_E_NAME, "a tensor cannot be called '__metadata__', which is not the name of "
+                         "a tensor in a safetensors file; choose another name");
     if (eden_find_tensor(o, name) != SIZE_MAX)
         return eden_fail(error, EDEN_E_NAME, "there is a tensor '%s' already; choose another name", name);
     entry.group = eden_find_group(o, group);
