@@ -30,9 +30,8 @@ static eden_status choose_isa(eden_optimizer *o, eden_error *error)
 static eden_status check_config(const eden_config *c, eden_error *error)
 {
     char number[EDEN_NUMBER_ROOM];
-    if (c->size < sizeof *c)
-        return eden_fail(error, EDEN_E_ARGUMENT,
-                         "config.size = %zu is too small; start from EDEN_CONFIG_INIT", c->size);
+    eden_status status = eden_check_struct(c, sizeof *c, "config", "EDEN_CONFIG_INIT", error);
+    if (status) return status;
     if (c->nonfinite > EDEN_APPLY)
         return eden_fail(error, EDEN_E_VALUE, "config.nonfinite = %u is none of EDEN_REFUSE, "
                          "EDEN_SKIP, EDEN_APPLY", c->nonfinite);
@@ -57,7 +56,7 @@ static eden_status check_config(const eden_config *c, eden_error *error)
                              "least is 1.4e-45, and 0 is off", clips[i].name,
                              eden_print_number(clips[i].value, number));
     }
-    const eden_status status = eden_check_loss_scale(c, error);
+    status = eden_check_loss_scale(c, error);
     return status ? status : eden_check_average(c, error);
 }
 

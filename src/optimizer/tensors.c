@@ -1,4 +1,5 @@
 /* tensors.c - tensors by name. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,10 +120,10 @@ static eden_status check_aligned(const char *name, const char *what, const void 
 static eden_status check_tensor(const char *name, const eden_tensor *t, eden_extent *x,
                                 eden_error *error)
 {
-    if (t->size < sizeof *t)
-        return eden_fail(error, EDEN_E_ARGUMENT,
-                         "tensor '%s': size = %zu is too small; start from EDEN_TENSOR_INIT", name, t->size);
-    eden_status status = check_storage(name, t, error);
+    char what[EDEN_MAX_NAME + 16];
+    snprintf(what, sizeof what, "tensor '%s'", name);
+    eden_status status = eden_check_struct(t, sizeof *t, what, "EDEN_TENSOR_INIT", error);
+    if (!status) status = check_storage(name, t, error);
     if (status) return status;
     if (t->flags & ~(uint32_t)(EDEN_GRAD_WRITABLE | EDEN_FROZEN) || t->reserved)
         return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%s': unknown flags or reserved bits", name);

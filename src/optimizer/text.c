@@ -90,6 +90,21 @@ eden_status eden_fail(eden_error *error, eden_status status, const char *format,
     return status;
 }
 
+eden_status eden_check_struct(const void *filled, size_t known, const char *what, const char *start,
+                              eden_error *error)
+{
+    const size_t size = *(const size_t *)filled;
+    switch (eden_look_at_struct(filled, known)) {
+    case EDEN_STRUCT_FITS: return EDEN_OK;
+    case EDEN_STRUCT_LATER:
+        return eden_fail(error, EDEN_E_ARGUMENT, "%s: something is set that Eden %s does not know, behind byte %zu "
+                         "of %zu; use a later library, or leave it zero", what, eden_version(), known, size);
+    default:
+        return eden_fail(error, EDEN_E_ARGUMENT, "%s: size = %zu is too %s; start from %s", what, size,
+                         size < known ? "small" : "large", start);
+    }
+}
+
 /* ---- numbers --------------------------------------------------------------------- */
 
 /* The locale's decimal point, which printf and strtod use. localeconv() would write to

@@ -11,6 +11,12 @@
 eden_status eden_fail(eden_error *error, eden_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Refuse a struct that a caller filled, calling it `what`, if it is too small, or sets
+ * something behind its first `known` bytes, which a later version must mean. `start` is
+ * the macro to begin with. */
+eden_status eden_check_struct(const void *filled, size_t known, const char *what, const char *start,
+                              eden_error *error);
+
 /* A double as the shortest text that reads back as the same bits, with a point
  * whatever the locale. Returns `text`. */
 #define EDEN_NUMBER_ROOM 32
