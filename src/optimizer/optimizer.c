@@ -174,12 +174,14 @@ eden_status eden_set_note(eden_optimizer *o, const char *key, const char *value,
     if (!eden_name_ok(key))
         return eden_fail(error, EDEN_E_NAME, "a note's key is 1 to 255 bytes of UTF-8 without "
                                              "control characters");
+    eden_status status = eden_not_busy(o, "eden_set_note", error);
+    if (status) return status;
     const size_t i = find_note(o, key);
     if (!value) {
         remove_note(o, i);
         return EDEN_OK;
     }
-    const eden_status status = check_note(o, i, key, value, error);
+    status = check_note(o, i, key, value, error);
     if (status) return status;
     char *text = eden_copy_text(value);
     if (text && i < o->note_count) {

@@ -192,6 +192,7 @@ eden_status eden_set_grad(eden_optimizer *o, const char *name, void *grad, eden_
 {
     eden_entry *entry = NULL;
     eden_status status = eden_find_entry(o, name, &entry, error);
+    if (!status) status = eden_not_busy(o, "eden_set_grad", error);
     if (status) return status;
     status = check_aligned(name, "grad", grad, entry->tensor.grad_dtype, error);
     if (!status) entry->tensor.grad = grad;
@@ -207,13 +208,8 @@ eden_status eden_check_writable(const eden_optimizer *o, const char *call, eden_
     return EDEN_OK;
 }
 
-eden_status eden_zero_grad(eden_optimizer *o, eden_error *error)
+void eden_zero_all(eden_optimizer *o)
 {
-    if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "eden_zero_grad: optimizer is NULL");
-    eden_status status = eden_not_early(o, "eden_zero_grad", error);
-    if (status || (o->pending && !o->refused)) return status;
-    status = eden_check_writable(o, "eden_zero_grad", error);
-    if (status) return status;
     o->pending = 0;
     o->refused = 0;
     for (size_t i = 0; i < o->tensor_count; i++) {
@@ -221,7 +217,16 @@ eden_status eden_zero_grad(eden_optimizer *o, eden_error *error)
         const uint64_t count = o->tensors[i].extent.count;
         if (t->grad) memset(t->grad, 0, (size_t)eden_codec_bytes(eden_codec_of(t->grad_dtype, 0), count));
     }
-    return EDEN_OK;
+}
+
+eden_status eden_zero_grad(eden_optimizer *o, eden_error *error)
+{
+    if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "eden_zero_grad: optimizer is NULL");
+    eden_status status = eden_not_early(o, "eden_zero_grad", error);
+    if (status || (o->pending && !o->refused)) return status;
+    status = eden_check_writable(o, "eden_zero_grad", error);
+    if (!status) eden_zero_all(o);
+    return status;
 }
 
 /* ---- looking inside --------------------------------------------------------------------- */
@@ -273,6 +278,7 @@ eden_status eden_get_state(eden_optimizer *o, const char *tensor, const char *sl
     eden_status status = eden_find_entry(o, tensor, &entry, error);
     if (!status && (!slot || !count))
         status = eden_fail(error, EDEN_E_ARGUMENT, "eden_get_state: %s is NULL", slot ? "count" : "slot");
+    if (!status) status = eden_not_busy(o, "eden_get_state", error);
     if (!status) status = eden_refresh(o, error);
     if (status) return status;
 
