@@ -150,7 +150,8 @@ static void test_extra(void **state)
 static void test_still_refused(void **state)
 {
     eden_load_report r = EDEN_LOAD_REPORT_INIT;
-    eden_load_report small = { sizeof r - 1, 0, 0, 0, 0, 0 };
+    eden_load_report small = EDEN_LOAD_REPORT_INIT;
+    small.size--;
     model saved, m;
     (void)state;
     start(&saved, &m);

@@ -30,6 +30,7 @@
 
 #include <eden/safetensors.h>
 
+#include "engine/driver.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/text.h"
 
@@ -99,6 +100,7 @@ typedef struct {
     unsigned char *left;        /* by tensor: not loaded, as it differs        */
     void **weights;             /* by tensor, as they are stored               */
     eden_load_report report;
+    const eden_float_env *outside; /* the caller's floating-point environment  */
     size_t differences, listed;
     char list[340], first[200]; /* the first that left a tensor out            */
 } eden_loading;

@@ -144,11 +144,13 @@ static eden_status check_number(const eden_file *f, size_t i, eden_error *error)
 
 eden_status eden_file_at(const eden_file *f, size_t i, eden_file_tensor *tensor, eden_error *error)
 {
-    const eden_status status = check_number(f, i, error);
+    eden_status status = check_number(f, i, error);
     if (status) return status;
-    if (!tensor || tensor->size < sizeof *tensor)
+    if (!tensor)
         return eden_fail(error, EDEN_E_ARGUMENT,
-                         "eden_file_at: start the tensor from EDEN_FILE_TENSOR_INIT");
+                         "eden_file_at: tensor is NULL; start it from EDEN_FILE_TENSOR_INIT");
+    status = eden_check_struct(tensor, sizeof *tensor, "eden_file_at: tensor", "EDEN_FILE_TENSOR_INIT", error);
+    if (status) return status;
     const eden_header *h = &f->header;
     const eden_header_entry *entry = &h->entries[i];
     if (entry->ndim > EDEN_MAX_DIMS)

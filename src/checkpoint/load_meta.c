@@ -77,10 +77,10 @@ static eden_status load_schedule(eden_loading *l, size_t g, size_t h, eden_error
     const int custom = is_marked(l, "eden.custom.", setting, ".", group->name);
     const int is_custom = live->has_schedule && live->schedule.function;
     if (custom && !is_custom)
-        eden_differ(l, "the schedule of %s in group '%.60s' is a function in the file; set it with "
+        eden_differ(l, "the schedule of %s in group '%.255s' is a function in the file; set it with "
                     "eden_schedule_custom() first", setting, group->name);
     else if (!custom && is_custom)
-        eden_differ(l, "the schedule of %s in group '%.60s' is a function here and not in the file",
+        eden_differ(l, "the schedule of %s in group '%.255s' is a function here and not in the file",
                     setting, group->name);
     else if (custom)
         group->settings[h] = (eden_setting){ .has_schedule = 1, .schedule = live->schedule };
@@ -104,14 +104,14 @@ static int same_group(eden_loading *l, size_t g)
     const int own = is_marked(l, "eden.own_rule.", group->name, "", "");
     l->other[g] = 1;
     if (!rule)
-        eden_differ(l, "group '%.60s' is not in the file", group->name);
+        eden_differ(l, "group '%.255s' is not in the file", group->name);
     else if (inherits_other(l, g, own))
         return 0;
     else if (strcmp(rule, eden_rule_of(group)) != 0)
-        eden_differ(l, "group '%.60s' uses %.40s in the file and %s here", group->name, rule,
+        eden_differ(l, "group '%.255s' uses %.40s in the file and %s here", group->name, rule,
                     eden_rule_of(group));
     else if (own != (group->own_rule != 0))
-        eden_differ(l, "group '%.60s' %s in the file and %s here", group->name,
+        eden_differ(l, "group '%.255s' %s in the file and %s here", group->name,
                     own ? "has a rule of its own" : "inherits its rule",
                     own ? "inherits it" : "has one of its own");
     else
@@ -227,7 +227,7 @@ static eden_status load_tensor(eden_loading *l, eden_entry *entry, eden_error *e
     char number[EDEN_NUMBER_ROOM];
     uint64_t split = 1;
     if (!value_of(l, "eden.steps.", name, "", "")) {
-        if (!(l->parts & EDEN_WEIGHTS)) eden_differ(l, "tensor '%.60s' is not in the file", name);
+        if (!(l->parts & EDEN_WEIGHTS)) eden_differ(l, "tensor '%.255s' is not in the file", name);
         return EDEN_OK; /* else its weights will be missed */
     }
     eden_status status = load_count(l, "eden.steps.", name, &entry->steps, error);
@@ -238,15 +238,15 @@ static eden_status load_tensor(eden_loading *l, eden_entry *entry, eden_error *e
     if (!status && !group) status = damaged(l, "eden.group.", name, NULL, error);
     if (status) return status;
     if (strcmp(group, here) != 0)
-        eden_differ(l, "tensor '%.60s' is in group '%.60s' in the file and in '%.60s' here", name, group,
+        eden_differ(l, "tensor '%.255s' is in group '%.255s' in the file and in '%.255s' here", name, group,
                     here);
     const char *storage = value_of(l, "eden.storage.", name, "", "");
     if (!storage) storage = EDEN_PLAIN_STORAGE;
     if (strcmp(storage, eden_storage_text(&entry->tensor, number)) != 0)
-        eden_differ(l, "tensor '%.60s' is stored as %.30s in the file and as %s here", name, storage,
+        eden_differ(l, "tensor '%.255s' is stored as %.30s in the file and as %s here", name, storage,
                     number);
     if (split != eden_split_of(&entry->tensor))
-        eden_differ(l, "tensor '%.60s' has split = %llu in the file and %u here", name,
+        eden_differ(l, "tensor '%.255s' has split = %llu in the file and %u here", name,
                     (unsigned long long)split, eden_split_of(&entry->tensor));
     return EDEN_OK;
 }
@@ -296,13 +296,13 @@ static eden_status look_at_key(eden_loading *l, const char *key, eden_error *err
 {
     const char *name;
     if (!is_known(key)) {
-        eden_differ(l, "the file says %.60s, which Eden %s does not know", key, eden_version());
+        eden_differ(l, "the file says %.255s, which Eden %s does not know", key, eden_version());
     } else if ((name = after(key, "eden.rule."))) {
         if (eden_find_group(l->o, name) == SIZE_MAX)
-            eden_differ(l, "the file's group '%.60s' is not here", name);
+            eden_differ(l, "the file's group '%.255s' is not here", name);
     } else if ((name = after(key, "eden.steps."))) {
         if (eden_find_tensor(l->o, name) == SIZE_MAX && !(l->parts & EDEN_WEIGHTS))
-            eden_extra(l, "the file's tensor '%.60s' is not here", name);
+            eden_extra(l, "the file's tensor '%.255s' is not here", name);
     } else if ((name = after(key, "eden.schedule.")) || (name = after(key, "eden.custom.")) ||
                (name = after(key, "eden.plateau."))) {
         if (misplaced(l, name)) return damaged(l, key, "", eden_file_value(l->file, key), error);

@@ -20,6 +20,8 @@ static int not_yet_ahead(const eden_entry *entry) { return !entry->ahead && entr
 
 eden_status eden_not_ahead(const eden_optimizer *o, const char *call, eden_error *error)
 {
+    const eden_status status = eden_not_busy(o, call, error);
+    if (status) return status;
     if (o->swapped)
         return eden_fail(error, EDEN_E_ORDER, "%s: the averages are where the weights were; return with "
                          "eden_swap_average() first", call);
@@ -205,7 +207,8 @@ static eden_status step(eden_optimizer *o, eden_error *error)
         o->skipped++;
         o->good = 0;
         if (o->looking_ahead) go_back(o);
-        return o->config.zero_grad ? eden_zero_grad(o, error) : EDEN_OK;
+        if (o->config.zero_grad) eden_zero_all(o);
+        return EDEN_OK;
     }
     settle_lookahead(o);
     eden_run_program(o, EDEN_STEP, is_due, &scale);
@@ -247,8 +250,10 @@ static eden_status guarded(eden_status (*call)(eden_optimizer *, eden_error *), 
 {
     eden_float_env saved;
     if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "%s: optimizer is NULL", name);
+    eden_status status = eden_not_busy(o, name, error);
+    if (status) return status;
     eden_float_enter(&saved);
-    const eden_status status = call(o, error);
+    status = call(o, error);
     eden_float_leave(&saved);
     return status;
 }
