@@ -88,7 +88,7 @@ static int check_outputs(cli_training *t)
     if (!code && t->save && !lstat(t->save, &about)) code = cli_can_create(t->save);
     const int device = log && !stat(log, &about) && !S_ISREG(about.st_mode);
     if (!code && log && !device) code = cli_lock_take(&t->log_lock, log);
-    if (!code && log) code = cli_can_create(log);
+    if (!code && log && !lstat(log, &about)) code = cli_can_create(log);
     return code;
 }
 
