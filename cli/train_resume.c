@@ -25,9 +25,10 @@ static char *whole_older(const char *path, uint64_t *step)
     eden_error error = { 0, "" };
     const size_t room = strlen(path) + sizeof ".old";
     char *older = malloc(room);
-    if (!older) return NULL;
-    snprintf(older, room, "%s.old", path);
-    if (!lab_saved_check(older, step, &error)) return older;
+    if (older) snprintf(older, room, "%s.old", path);
+    const eden_status status = older ? lab_saved_check(older, step, &error) : EDEN_E_MEMORY;
+    if (!status) return older;
+    if (status == EDEN_E_MEMORY) cli_no_memory(); /* it may be whole after all */
     free(older);
     return NULL;
 }
@@ -87,7 +88,7 @@ static int check_outputs(cli_training *t)
     if (!code && t->save && !lstat(t->save, &about)) code = cli_can_create(t->save);
     const int device = log && !stat(log, &about) && !S_ISREG(about.st_mode);
     if (!code && log && !device) code = cli_lock_take(&t->log_lock, log);
-    if (!code && log) code = cli_can_create(log);
+    if (!code && log && !lstat(log, &about)) code = cli_can_create(log);
     return code;
 }
 
@@ -99,11 +100,14 @@ static int find_resume(cli_training *t)
     struct stat about;
     eden_error error = { 0, "" };
     const int there = !stat(t->save, &about);
-    if (there && lab_saved_check(t->save, &step, &error) != EDEN_E_FORMAT) {
+    const eden_status status = there ? lab_saved_check(t->save, &step, &error) : EDEN_OK;
+    if (status == EDEN_E_MEMORY) return cli_no_memory();
+    if (there && status != EDEN_E_FORMAT) {
         t->resume = t->save;
         return CLI_OK;
     }
     t->older = whole_older(t->save, &step);
+    if (!t->older && cli_lacked_memory()) return CLI_SYSTEM;
     if (!t->older && there) return cli_fail(CLI_DATA, "%.600s", error.text);
     if (!t->older) return CLI_OK;
     if (!there) snprintf(error.text, sizeof error.text, "'%.200s' is not there", t->save);

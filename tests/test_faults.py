@@ -153,6 +153,7 @@ class Steps(faulty.Case):
         calls = self.trace(*STEP, "--state", "s")
         self.assertEqual((self.states(), self.strangers()), ((3, 2, 3, 2), []))
         chosen = [call for call in calls if call.name not in ("exit_group", "execve", *MEMORY)]
+        self.own = {id(call) for call in chosen[next(i for i, c in enumerate(chosen) if '"w' in c.line):]}
         first = next(i for i, call in enumerate(chosen) if ".eden-step" in call.line)
         return chosen if LONG else chosen[first::3]
 
@@ -187,8 +188,11 @@ class Steps(faulty.Case):
                 if done.returncode == 0:
                     self.assertEqual((now[0], now[2]), (3, 3), words)
                     continue
-                self.assertIn(done.returncode, (66, 71, 73, 74, 77), words)
-                self.assertRegex(done.stderr, "'[wsg]'", words)
+                if id(call) in self.own:  # what comes before is the dynamic linker's
+                    self.assertIn(done.returncode, (66, 71, 73, 74, 77), words)
+                    self.assertRegex(done.stderr, "'[wsg]'|cannot write the output", words)
+                else:
+                    self.assertGreater(done.returncode, 0, words)
                 self.assertTrue(all(now) and (now[0], now[2]) in ((2, 2), (2, 3), (3, 3)), words)
                 if (now[0], now[2]) == (3, 3):
                     self.assertIn("the new file is in place", done.stderr, words)
