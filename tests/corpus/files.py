@@ -116,12 +116,13 @@ def checksums():
     yield "G17", changed(lambda h, m: m.pop("eden.sum.b")), "tensor 'b' has no checksum, and others have"
     yield "G18", changed(lambda h, m: m.update({"eden.sum.c": "0" * 16})), "a checksum of 'c', which is not"
     yield "G19", changed(lambda h, m: m.update({"eden.sum_kind": "MD5"})), "of a kind that Eden"
+    yield "G31", changed(lambda h, m: m.pop("eden.sum_kind")), "does not say of what kind"
     yield "G20", changed(strip, False), "says that Eden wrote it and has no checksums"
     yield "G21", changed(lambda h, m: (strip(h, m), m.pop("eden.format")), False), None
     yield "G22", good[:-1] + b"8", "tensor 'b' is damaged"
     yield "G23", good[:-9] + b"0" + good[-8:], "tensor 'a' is damaged"
     yield "G24", whole(good[8:-9].replace(b'"x"', b'"\\u0078"'), data), None  # the same text, spelled otherwise
-    yield "G25", whole(b'{"__metadata__":{"eden.sum":"0000000000000000"}}'), None
+    yield "G25", whole(b'{"__metadata__":{"eden.sum":"0000000000000000"}}'), damaged
     yield "G26", whole(b'{"__metadata__":{"eden.sum":"0000000000000001"}}'), damaged
     yield "G27", whole(b'{"__metadata__":{"eden.sum_kind":"CRC-64/XZ"}}'), damaged
     yield "G28", whole(b'{"__metadata__":{"eden.sum.a":"0000000000000000"}}'), damaged
