@@ -324,8 +324,6 @@ static void test_overflow(void **state)
     create(&m, "sgd", "adam", &c);
     train(&m, 1);
     OK(eden_save(m.o, file("a"), 0, error));
-    OK(eden_load(m.o, changed(file("a"), (change){ .key = "eden.steps.layer.0/w", .value = most }), 0, error));
-    REFUSED(eden_step_tensor(m.o, "layer.0/w", error), EDEN_E_OVERFLOW, "tensor 'layer.0/w' has taken 2^64 - 1");
     OK(eden_load(m.o, changed(file("a"), (change){ .key = "eden.steps", .value = most }), 0, error));
     REFUSED(eden_step_tensor(m.o, "layer.0/w", error), EDEN_E_OVERFLOW, "the optimizer has taken 2^64 - 1 steps");
     destroy(&m);

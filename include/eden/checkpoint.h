@@ -32,7 +32,9 @@ EDEN_API eden_status eden_save(eden_optimizer *optimizer, const char *path, uint
  * Differences are listed together (EDEN_E_MISMATCH), and nothing changes unless
  * everything fits. Settings, schedules and notes become the file's. They are checked
  * as those of a program are; and state must be what steps can have made: finite
- * unless nonfinite is EDEN_APPLY, squares not negative, zero before the first step.
+ * unless nonfinite is EDEN_APPLY, squares not negative, zero before the first step, no
+ * tensor with more steps than the optimizer. With EDEN_REFUSE weights that come with
+ * state have to be finite as well, if not frozen; weights alone are taken as they are.
  * Loading EDEN_WEIGHTS alone leaves averages as they are. */
 EDEN_API eden_status eden_load(eden_optimizer *optimizer, const char *path, uint32_t parts,
                                eden_error *error);
@@ -52,7 +54,8 @@ typedef struct {
 #define EDEN_LOAD_REPORT_INIT { sizeof(eden_load_report), 0, 0, 0, 0, 0, 0, 0 }
 
 /* The same for a file that fits in part. With EDEN_PARTIAL a tensor that differs from
- * the file's keeps all it has, weights, state and count, and what only the file has is
+ * the file's keeps all it has, weights, state and count, where the
+ * optimizer's steps are the file's, or that count if it is larger; and what only the file has is
  * passed over; one at least must fit, and groups, rules and config must. With
  * EDEN_CONVERT, which goes with EDEN_WEIGHTS alone since state would not continue bit
  * for bit, weights of F64, F32, BF16 or F16 are rounded to the tensor's dtype; one

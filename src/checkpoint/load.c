@@ -65,6 +65,8 @@ int eden_leaves_out(eden_loading *l, size_t i, eden_mark mark, int missing)
     l->left[i] = 1;
     l->next.tensors[i].steps = l->o->tensors[i].steps;
     l->next.tensors[i].averaged = l->o->tensors[i].averaged;
+    /* No tensor has taken more steps than its optimizer. */
+    if (l->next.tensors[i].steps > l->next.steps) l->next.steps = l->next.tensors[i].steps;
     return 1;
 }
 

@@ -48,9 +48,6 @@ static eden_status check_tensor(const eden_optimizer *o, const eden_entry *entry
                          "with EDEN_GRAD_WRITABLE or zero it yourself", entry->name);
     if (o->steps == UINT64_MAX)
         return eden_fail(error, EDEN_E_OVERFLOW, "the optimizer has taken 2^64 - 1 steps, the most there are");
-    if (entry->steps == UINT64_MAX)
-        return eden_fail(error, EDEN_E_OVERFLOW, "tensor '%s' has taken 2^64 - 1 steps, the most there are",
-                         entry->name);
     return EDEN_OK;
 }
 

@@ -121,6 +121,7 @@ def checksums():
     yield "G17", changed(lambda h, m: m.pop("eden.sum.b")), "tensor 'b' has no checksum, and others have"
     yield "G18", changed(lambda h, m: m.update({"eden.sum.c": "0" * 16})), "a checksum of 'c', which is not"
     yield "G19", changed(lambda h, m: m.update({"eden.sum_kind": "MD5"})), "of a kind that Eden"
+    yield "G31", changed(lambda h, m: m.pop("eden.sum_kind")), "does not say of what kind"
     yield "G20", changed(strip, False), "says that Eden wrote it and has no checksums"
     yield "G21", changed(lambda h, m: (strip(h, m), m.pop("eden.format")), False), None
     yield "G22", good[:-1] + b"8", "tensor 'b' is damaged"
@@ -128,7 +129,7 @@ def checksums():
     yield "G24", whole(good[8:-9].replace(b'"x"', b'"\\u0078"'), data), None  # the same text, spelled otherwise
     # Escaped as json.dumps() does it, and summed as UTF-8.
     yield "G40", own_file(tensors, {"a\u00e9\u20ac\U0001f600": "\u0080\u07ff\u0800\uffff\U00010000\U0010ffff"}), None
-    yield "G25", whole(b'{"__metadata__":{"eden.sum":"0000000000000000"}}'), None
+    yield "G25", whole(b'{"__metadata__":{"eden.sum":"0000000000000000"}}'), damaged
     yield "G26", whole(b'{"__metadata__":{"eden.sum":"0000000000000001"}}'), damaged
     yield "G27", whole(b'{"__metadata__":{"eden.sum_kind":"CRC-64/XZ"}}'), damaged
     yield "G28", whole(b'{"__metadata__":{"eden.sum.a":"0000000000000000"}}'), damaged
