@@ -121,7 +121,7 @@ def checksums():
     yield "G17", changed(lambda h, m: m.pop("eden.sum.b")), "tensor 'b' has no checksum, and others have"
     yield "G18", changed(lambda h, m: m.update({"eden.sum.c": "0" * 16})), "a checksum of 'c', which is not"
     yield "G19", changed(lambda h, m: m.update({"eden.sum_kind": "MD5"})), "of a kind that Eden"
-    yield "G31", changed(lambda h, m: m.pop("eden.sum_kind")), "does not say of what kind"
+    yield "G41", changed(lambda h, m: m.pop("eden.sum_kind")), "does not say of what kind"
     yield "G20", changed(strip, False), "says that Eden wrote it and has no checksums"
     yield "G21", changed(lambda h, m: (strip(h, m), m.pop("eden.format")), False), None
     yield "G22", good[:-1] + b"8", "tensor 'b' is damaged"
