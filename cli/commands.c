@@ -278,7 +278,7 @@ static const cli_command commands[] = {
       "Prints the format of a file, its metadata, and each tensor's type, shape, size and range, and "
       "compares the checksums that files of Eden's have. Other files have none, so that only their "
       "form can be checked, which is done strictly. What the file says is printed with escapes, so that "
-      "no name can do harm.\n\n"
+      "no name can do harm. The JSON is ASCII, and its whole numbers are exact: a side may be 2^64 - 1.\n\n"
       "The exit code is 0 if all is well, 65 if the file is malformed or damaged, 66 if it cannot be read.",
       "eden inspect run.safetensors\neden inspect --json model.safetensors\n", inspect, 1, 1, 0, 0,
       CLI_FILES, NULL, cli_inspect },

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/clean.h"
 #include "cli/commands.h"
 #include "cli/compare_bar.h"
 #include "cli/interrupt.h"
@@ -207,7 +208,7 @@ static int tell(const cli_comparison *c, const char *report)
         cli_compare_table(c, stdout);
     if (code || cli_interrupt()) return code;
     if (report) code = cli_report_write(c, report);
-    if (report && !code && !json) printf("\nReport: %s/index.html\n", report);
+    if (report && !code && !json) cli_put(stdout, "\nReport: ", report, "/index.html\n");
     if (!code && all_diverged(c)) code = cli_fail(CLI_DATA, "every optimizer diverged");
     return code;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/clean.h"
 #include "cli/compare.h"
 #include "cli/output.h"
 #include "cli/storage.h"
@@ -84,7 +85,8 @@ char *cli_compare_about(const cli_comparison *c)
         snprintf(seeds, sizeof seeds, "seeds %llu to %llu", seed, seed + c->seeds - 1);
     else
         snprintf(seeds, sizeof seeds, "seed %llu", seed);
-    fprintf(out, "%s: %s\n%s; %llu epoch%s of %llu steps, batch %llu, %s", c->data.name,
+    cli_put(out, "", c->data.name, ": ");
+    fprintf(out, "%s\n%s; %llu epoch%s of %llu steps, batch %llu, %s",
             cli_task_describe(&c->data, data), c->network, (unsigned long long)c->config.epochs,
             c->config.epochs == 1 ? "" : "s", (unsigned long long)c->epoch_steps,
             (unsigned long long)c->config.batch, seeds);

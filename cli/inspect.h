@@ -3,7 +3,6 @@
 #define CLI_INSPECT_H
 
 #include <eden/safetensors.h>
-#include <jansson.h>
 
 /* What became of a checksum. */
 typedef enum {
@@ -13,14 +12,17 @@ typedef enum {
     CLI_DAMAGED
 } cli_checked;
 
+/* What was found in one tensor's data; there may be millions. */
 typedef struct {
-    eden_file_tensor entry; /* its strings live with the file                 */
-    cli_checked checked;
-    int measured;           /* 1: the rest is known                           */
-    uint64_t numbers;       /* finite ones, from least to most                */
+    double least, most;         /* of the finite numbers, if there are any    */
     uint64_t nans, infinities;
-    double least, most;
+    unsigned char checked;      /* a cli_checked                              */
+    unsigned char measured;     /* 1: the rest is known                       */
+    unsigned char numbers;      /* 1: some are finite                         */
 } cli_inspected_tensor;
+
+/* A file may have more dimensions than an optimizer takes. */
+#define CLI_DIMS 64
 
 typedef struct {
     const char *path;
@@ -32,13 +34,22 @@ typedef struct {
     cli_checked checked;    /* of all                                         */
 } cli_inspected;
 
+/* Of the library, and not of its interface: eden_file_at() for tensors of any number of
+ * dimensions; `shape` has room for CLI_DIMS. */
+void eden_file_look(const eden_file *file, size_t i, eden_file_tensor *tensor, uint64_t *shape);
+
 /* ---- inspect_numbers.c ------------------------------------------------------------ */
 
-/* Read a tensor, compare its checksum, and fill the rest from its data. */
-eden_status cli_measure(eden_file *file, size_t i, cli_inspected_tensor *tensor, eden_error *error);
+/* Read tensor i, compare its checksum, and fill the rest from its data. */
+eden_status cli_measure(eden_file *file, size_t i, const char *dtype, cli_inspected_tensor *tensor,
+                        eden_error *error);
 
 /* ---- inspect_text.c ----------------------------------------------------------------- */
 
 void cli_inspect_print(const cli_inspected *all);
+
+/* ---- inspect_json.c ----------------------------------------------------------------- */
+
+void cli_inspect_print_json(const cli_inspected *all);
 
 #endif

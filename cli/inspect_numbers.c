@@ -73,7 +73,7 @@ static void add(cli_inspected_tensor *t, double x)
     } else {
         if (!t->numbers || x < t->least) t->least = x;
         if (!t->numbers || x > t->most) t->most = x;
-        t->numbers++;
+        t->numbers = 1;
     }
 }
 
@@ -90,11 +90,12 @@ static void see(void *context, const void *piece, size_t bytes)
     }
 }
 
-eden_status cli_measure(eden_file *file, size_t i, cli_inspected_tensor *tensor, eden_error *error)
+eden_status cli_measure(eden_file *file, size_t i, const char *dtype, cli_inspected_tensor *tensor,
+                        eden_error *error)
 {
     measuring m = { tensor, 0 };
     const size_t count = sizeof kinds / sizeof *kinds;
-    while (m.kind < count && strcmp(kinds[m.kind].dtype, tensor->entry.dtype) != 0) m.kind++;
+    while (m.kind < count && strcmp(kinds[m.kind].dtype, dtype) != 0) m.kind++;
     tensor->measured = m.kind < count;
     return eden_file_visit(file, i, tensor->measured ? see : NULL, &m, error);
 }

@@ -139,13 +139,15 @@ static void print_pairs(const cli_inspected *all, const char *prefix, const char
 /* ---- tensors --------------------------------------------------------------------------- */
 
 /* "F32 [6, 5]" */
-static const char *type_text(const eden_file_tensor *t, char text[256])
+enum { TYPE_ROOM = 16 + CLI_DIMS * 22 };
+
+static const char *type_text(const eden_file_tensor *t, const uint64_t *shape, char text[TYPE_ROOM])
 {
-    size_t used = (size_t)snprintf(text, 256, "%s [", t->dtype);
+    size_t used = (size_t)snprintf(text, TYPE_ROOM, "%s [", t->dtype);
     for (uint32_t d = 0; d < t->ndim; d++)
-        used += (size_t)snprintf(text + used, 256 - used, "%s%llu", d ? ", " : "",
-                                 (unsigned long long)t->shape[d]);
-    snprintf(text + used, 256 - used, "]");
+        used += (size_t)snprintf(text + used, TYPE_ROOM - used, "%s%llu", d ? ", " : "",
+                                 (unsigned long long)shape[d]);
+    snprintf(text + used, TYPE_ROOM - used, "]");
     return text;
 }
 
@@ -155,11 +157,15 @@ static void number_text(double value, char text[24])
     if (snprintf(text, 24, "%.4g", value) > 10) snprintf(text, 24, "%.3g", value);
 }
 
-static void print_tensor(const cli_inspected_tensor *t)
+static void print_tensor(const cli_inspected *all, size_t i)
 {
-    char name[2 * WIDTH + 1], type[256], cut[2 * WIDTH + 1], size[24], least[24] = "", most[24] = "";
-    const size_t columns = columns_of(cli_escape(t->entry.name, WIDTH - 2, name));
-    cli_escape(type_text(&t->entry, type), TYPE, cut);
+    const cli_inspected_tensor *t = &all->tensors[i];
+    eden_file_tensor entry = EDEN_FILE_TENSOR_INIT;
+    uint64_t shape[CLI_DIMS];
+    eden_file_look(all->file, i, &entry, shape);
+    char name[2 * WIDTH + 1], type[TYPE_ROOM], cut[2 * WIDTH + 1], size[24], least[24] = "", most[24] = "";
+    const size_t columns = columns_of(cli_escape(entry.name, WIDTH - 2, name));
+    cli_escape(type_text(&entry, shape, type), TYPE, cut);
     if (t->measured && t->numbers) {
         number_text(t->least, least);
         number_text(t->most, most);
@@ -168,7 +174,7 @@ static void print_tensor(const cli_inspected_tensor *t)
     printf("  %s", name);
     if (columns > NAME) printf("\n%*s", NAME + 2, "");
     else printf("%*s", (int)(NAME - columns), "");
-    printf(" %-*s %8s", TYPE, cut, bytes_text(t->entry.bytes, size));
+    printf(" %-*s %8s", TYPE, cut, bytes_text(entry.bytes, size));
     if (*least) printf(" %10s %10s", least, most);
     putchar('\n');
     if (t->checked == CLI_DAMAGED) printf("    DAMAGED: the data does not have its checksum\n");
@@ -190,5 +196,5 @@ void cli_inspect_print(const cli_inspected *all)
     if (all->count)
         printf("%s  %-*s %-*s %8s %10s %10s%s\n", style.dim, NAME, "name", TYPE, "type and shape", "size",
                "least", "most", style.off);
-    for (size_t i = 0; i < all->count; i++) print_tensor(&all->tensors[i]);
+    for (size_t i = 0; i < all->count; i++) print_tensor(all, i);
 }

@@ -9,9 +9,9 @@ static const struct {
     const char *name;
 } known[] = { { SIGINT, "SIGINT" }, { SIGTERM, "SIGTERM" }, { SIGHUP, "SIGHUP" },
               { SIGXCPU, "SIGXCPU" } };
-enum { KNOWN = sizeof known / sizeof *known, FILES = 2 };
+enum { KNOWN = sizeof known / sizeof *known, FILES = 4 };
 
-static volatile sig_atomic_t came, save_wanted, patient;
+static volatile sig_atomic_t came, save_wanted, patient, plain;
 static const char *volatile files[FILES];
 
 /* Only what a signal may interrupt anything with. */
@@ -19,6 +19,14 @@ static void leave(int number)
 {
     for (size_t i = 0; i < FILES; i++)
         if (files[i]) unlink(files[i]);
+    if (plain) {
+        sigset_t mine;
+        signal(number, SIG_DFL);
+        sigemptyset(&mine);
+        sigaddset(&mine, number);
+        sigprocmask(SIG_UNBLOCK, &mine, NULL);
+        raise(number);
+    }
     _exit(128 + number);
 }
 
@@ -50,6 +58,13 @@ void cli_interrupt_catch(void)
 {
     came = 0;
     patient = 1;
+    handle_all();
+}
+
+void cli_interrupt_end(void)
+{
+    patient = 0;
+    plain = 1;
     handle_all();
 }
 

@@ -12,6 +12,10 @@ void cli_interrupt_catch(void);
  * at once until cli_interrupt_catch(). */
 void cli_interrupt_prepare(void);
 
+/* From now on a signal of those removes the files of cli_interrupt_remove() and then ends the
+ * program as it would have without this. */
+void cli_interrupt_end(void);
+
 /* The signal that came, or 0. The exit code is 128 and it. */
 int cli_interrupt(void);
 
@@ -19,7 +23,7 @@ int cli_interrupt(void);
 int cli_interrupt_save(void);
 
 /* A program that a signal ends at once removes this file, until it is told to keep it.
- * `path` must live as long; there may be two. */
+ * `path` must live as long; there may be four. */
 void cli_interrupt_remove(const char *path);
 void cli_interrupt_keep(const char *path);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/clean.h"
 #include "cli/output.h"
 
 /* ---- memory --------------------------------------------------------------------------- */
@@ -59,6 +60,37 @@ json_t *cli_json_text(const char *text)
     return json;
 }
 
+void cli_json_put_text(FILE *out, const char *text)
+{
+    fputc('"', out);
+    while (*text) {
+        unsigned long code;
+        const size_t length = cli_decode(text, &code);
+        if (!length) code = '?';
+        if (code == '"' || code == '\\')
+            fprintf(out, "\\%c", (int)code);
+        else if (code >= 0x20 && code < 0x7f)
+            fputc((int)code, out);
+        else if (code < 0x10000)
+            fprintf(out, "\\u%04lX", code);
+        else
+            fprintf(out, "\\u%04lX\\u%04lX", 0xd7c0 + (code >> 10), 0xdc00 | (code & 0x3ff));
+        text += length ? length : 1;
+    }
+    fputc('"', out);
+}
+
+void cli_json_put_exact(FILE *out, double value)
+{
+    char text[CLI_NUMBER_ROOM];
+    if (!isfinite(value)) {
+        fputs("null", out);
+        return;
+    }
+    cli_print_number(value, text);
+    fprintf(out, "%s%s", text, text[strcspn(text, ".e")] ? "" : ".0");
+}
+
 /* How many digits the numbers in a tree need: 15, or 17 if 15 would lose bits. */
 static size_t digits(const json_t *json)
 {
@@ -83,7 +115,7 @@ int cli_json_print(json_t *json, FILE *out, int indent)
         json_decref(json);
         return cli_no_memory();
     }
-    const size_t flags = JSON_REAL_PRECISION(digits(json))
+    const size_t flags = JSON_REAL_PRECISION(digits(json)) | JSON_ENSURE_ASCII
                        | (indent ? JSON_INDENT((size_t)indent) : JSON_COMPACT);
     char *text = json_dumps(json, flags);
     json_decref(json);

@@ -1,4 +1,3 @@
-#define _XOPEN_SOURCE 700 /* realpath() */
 #include "cli/lock.h"
 
 #include <errno.h>
@@ -12,16 +11,14 @@
 
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/place.h"
 
-/* One file has one lock, whichever link names it. */
-static char *lock_path(const char *target)
+/* The lock of a place, which is not to be made. */
+static char *lock_path(const char *place)
 {
-    char *real = realpath(target, NULL);
-    const char *base = real ? real : target;
-    const size_t room = strlen(base) + sizeof ".lock";
+    const size_t room = strlen(place) + sizeof ".lock";
     char *path = malloc(room);
-    if (path) snprintf(path, room, "%s.lock", base);
-    free(real);
+    if (path) snprintf(path, room, "%s.lock", place);
     return path;
 }
 
@@ -32,7 +29,7 @@ static int is_named(int file, const char *path)
     return !fstat(file, &a) && !stat(path, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-static int refuse(const cli_lock *lock, const char *target)
+static int refuse(const cli_lock_file *lock, const char *target)
 {
     char owner[100] = "";
     const ssize_t length = pread(lock->file, owner, sizeof owner - 1, 0);
@@ -56,10 +53,10 @@ static void sign(const char *path)
     close(file);
 }
 
-int cli_lock_take(cli_lock *lock, const char *target)
+static int take(cli_lock_file *lock, const char *place, const char *target)
 {
     int code = CLI_OK, taken = 0;
-    *lock = (cli_lock){ lock_path(target), -1 };
+    *lock = (cli_lock_file){ lock_path(place), -1 };
     if (!lock->path) return cli_no_memory();
     while (!code && !taken) {
         lock->file = open(lock->path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
@@ -80,16 +77,38 @@ int cli_lock_take(cli_lock *lock, const char *target)
         return CLI_OK;
     }
     free(lock->path);
-    *lock = (cli_lock){ NULL, -1 };
+    *lock = (cli_lock_file){ NULL, -1 };
     return code;
 }
 
-void cli_lock_release(cli_lock *lock)
+static void release(cli_lock_file *lock)
 {
     if (!lock->path) return;
     cli_interrupt_keep(lock->path);
     unlink(lock->path);
     close(lock->file);
     free(lock->path);
-    *lock = (cli_lock){ NULL, -1 };
+    *lock = (cli_lock_file){ NULL, -1 };
+}
+
+/* One file has one lock, whichever link names it. */
+int cli_lock_take(cli_lock *lock, const char *target)
+{
+    char *place = cli_place(target);
+    *lock = (cli_lock){ { NULL, -1 }, { NULL, -1 } };
+    if (!place) return cli_no_memory();
+    int code = take(&lock->own, place, target);
+    char *newer = NULL;
+    const int older = !code && cli_place_newer(place, &newer);
+    if (older) code = newer ? take(&lock->newer, newer, target) : cli_no_memory();
+    free(newer);
+    free(place);
+    if (code) cli_lock_release(lock);
+    return code;
+}
+
+void cli_lock_release(cli_lock *lock)
+{
+    release(&lock->newer);
+    release(&lock->own);
 }

@@ -6,9 +6,14 @@
 typedef struct {
     char *path; /* of the lock, which names process and host for people */
     int file;
+} cli_lock_file;
+
+typedef struct {
+    cli_lock_file own, newer; /* of the target; of X if that is X.old */
 } cli_lock;
 
-/* Lock `target`, which need not exist, through a file beside it, TARGET.lock. The lock
+/* Lock `target`, which need not exist, through a file beside it, TARGET.lock; if it is
+ * called X.old, X.lock as well, since whoever saves to X writes it too. The lock
  * ends with the process, however that ends: a TARGET.lock that a killed one has left
  * locks nothing. Where the file system cannot lock, this succeeds without. Returns
  * CLI_BUSY if another process has it; the reason has been told. */

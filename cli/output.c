@@ -11,23 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- one clean line --------------------------------------------------------- */
+#include "cli/clean.h"
 
-/* Length of the valid UTF-8 sequence at s, 0 if it is broken or a control. */
-static size_t sequence(const unsigned char *s)
-{
-    if (s[0] < 0x80) return s[0] >= 0x20 && s[0] != 0x7f;
-    const size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    /* Overlong forms, surrogates, numbers above 10FFFF, and the upper controls. */
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f)
-        || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)
-        || (s[0] == 0xc2 && s[1] < 0xa0))
-        return 0;
-    return length;
-}
+/* ---- one clean line --------------------------------------------------------- */
 
 void cli_clean_text(char *text, size_t length)
 {
@@ -43,12 +29,7 @@ static void say(const char *format, va_list list)
 {
     char text[1024];
     if (vsnprintf(text, sizeof text, format, list) < 0) return;
-    for (char *s = text; *s;) {
-        const size_t length = sequence((const unsigned char *)s);
-        if (!length) *s = '?';
-        s += length ? length : 1;
-    }
-    fprintf(stderr, "eden: %s\n", text);
+    fprintf(stderr, "eden: %s\n", cli_clean(text));
 }
 
 int cli_fail(int code, const char *format, ...)

@@ -22,8 +22,8 @@ enum {
     CLI_PERMISSION = 77
 };
 
-/* "eden: ..." as one clean line on stderr: control characters and broken UTF-8
- * become '?', and long text is cut. Returns `code`. */
+/* "eden: ..." as one clean line on stderr: control characters, marks that turn the direction
+ * of writing, and broken UTF-8 become '?', and long text is cut. Returns `code`. */
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The same for what does not end the command. */

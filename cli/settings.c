@@ -1,6 +1,7 @@
 #include "cli/settings.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +97,21 @@ void cli_settings_free(cli_settings *settings)
     *settings = (cli_settings){ 0 };
 }
 
+/* What is wrong with a line, or with the file that settings are of. */
+__attribute__((format(printf, 3, 4)))
+static int complain(const cli_settings *settings, const cli_command *command, const char *format, ...)
+{
+    char text[900];
+    va_list list;
+    va_start(list, format);
+    if (vsnprintf(text, sizeof text, format, list) < 0) text[0] = '\0';
+    va_end(list);
+    if (settings->file)
+        return cli_fail(CLI_DATA, "'%.200s' is damaged: its note lab.settings makes no sense: %.600s",
+                        settings->file, text);
+    return cli_usage(command, "%s", text);
+}
+
 static int no_such(const cli_settings *settings, const cli_command *command, const char *name)
 {
     char hint[CLI_HINT_ROOM] = "", all[256] = "";
@@ -109,7 +125,7 @@ static int no_such(const cli_settings *settings, const cli_command *command, con
                                        hyper->name);
     }
     if (nearest.best) cli_nearest_hint(&nearest, "", hint);
-    return cli_usage(command, "%s has no setting '%.60s'%s%s%s", settings->name, name, hint,
+    return complain(settings, command, "%s has no setting '%.60s'%s%s%s", settings->name, name, hint,
                      *hint ? "" : "; it has ", *hint ? "" : all);
 }
 
@@ -122,19 +138,19 @@ static int set(cli_settings *settings, const cli_command *command, const char *n
     if (i == SIZE_MAX) return no_such(settings, command, name);
     const eden_hyper *hyper = eden_rule_hyper(settings->rule, i);
     if (!text && hyper->kind != EDEN_FLAG)
-        return cli_usage(command, "%s: %s needs a value, %s", settings->name, name,
+        return complain(settings, command, "%s: %s needs a value, %s", settings->name, name,
                          cli_range_text(hyper, range));
     if (text && !read_value(hyper, text, length, &value))
-        return cli_usage(command, "%s: %s = '%.*s' is not %s", settings->name, name,
+        return complain(settings, command, "%s: %s = '%.*s' is not %s", settings->name, name,
                          (int)(length < 60 ? length : 60), text,
                          hyper->kind == EDEN_REAL ? "a number" : cli_range_text(hyper, range));
     if (!eden_rule_allows(settings->rule, i, value))
-        return cli_usage(command, "%s: %s = %.*s %sis outside %s", settings->name, name,
+        return complain(settings, command, "%s: %s = %.*s %sis outside %s", settings->name, name,
                          (int)(length < 60 ? length : 60), text ? text : "1",
                          within(hyper, value) ? "rounded to float " : "",
                          cli_range_text(hyper, range));
     if (settings->given[i] && settings->values[i] != value)
-        return cli_usage(command, "%s: %s is given twice", settings->name, name);
+        return complain(settings, command, "%s: %s is given twice", settings->name, name);
     settings->values[i] = value;
     settings->given[i] = 1;
     return CLI_OK;
@@ -154,7 +170,7 @@ int cli_settings_list(cli_settings *settings, const cli_command *command, const 
         text += strspn(text, " ");
         const size_t item = strcspn(text, ","), length = strcspn(text, "=");
         if (!length || length >= item || length >= sizeof name)
-            return cli_usage(command, "'%.*s' is not NAME=VALUE", (int)(item < 60 ? item : 60),
+            return complain(settings, command, "'%.*s' is not NAME=VALUE", (int)(item < 60 ? item : 60),
                              text);
         memcpy(name, text, length);
         name[length] = '\0';
@@ -194,10 +210,10 @@ int cli_settings_check(const cli_settings *settings, const cli_command *command)
     eden_optimizer_destroy(optimizer);
     free(text);
     if (!error.status)
-        return cli_usage(command, "%s: %s cannot be set so: %s", settings->name,
+        return complain(settings, command, "%s: %s cannot be set so: %s", settings->name,
                          eden_rule_hyper(settings->rule, culprit)->name,
                          why ? why : "outside its range");
-    return cli_usage(command, "%s", error.text);
+    return complain(settings, command, "%s", error.text);
 }
 
 char *cli_settings_text(const cli_settings *settings)

@@ -13,6 +13,8 @@ typedef struct {
     double *values;           /* of every setting: the name's defaults, then the
                                  user's                                        */
     unsigned char *given;     /* 1: the user set it                            */
+    const char *file;         /* the checkpoint they are of, whose fault a wrong
+                                 one is; NULL: the command line                */
 } cli_settings;
 
 /* Defaults of `name`. Failures have been told; returns the exit code. Free with

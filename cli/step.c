@@ -114,7 +114,7 @@ int cli_step(const cli_args *args)
 {
     cli_settings settings;
     cli_groups groups = { 0 };
-    cli_step_files files;
+    cli_step_files files = { 0 };
     int code = cli_settings_create(&settings, args->operands[0]);
     if (!code) code = cli_settings_from(&settings, args);
     /* Beside a state file's settings they may mean something else. */
@@ -122,6 +122,7 @@ int cli_step(const cli_args *args)
     if (!code) code = cli_groups_read(&groups, args, args->operands[0]);
     if (!code) code = cli_step_files_read(&files, args);
     if (!code) code = step(args, &files, &settings, &groups);
+    cli_step_files_free(&files);
     cli_groups_free(&groups);
     cli_settings_free(&settings);
     return code;

@@ -5,6 +5,7 @@
 #include <eden/safetensors.h>
 
 #include "cli/args.h"
+#include "cli/lock.h"
 #include "lab/storage.h"
 
 /* ---- step_weights.c: the tensors of the two files -------------------------------- */
@@ -37,8 +38,8 @@ int cli_weight_is_float(const cli_weight *weight);
 /* The eden_dtype of "F32", "BF16" or "F16"; 0 if it is none of these. */
 int cli_dtype_of(const char *name, uint32_t *dtype);
 
-/* Write every tensor and the metadata of the params file. */
-int cli_weights_write(const cli_weights *weights, const char *path);
+/* Write every tensor and the metadata of the params file. Tells nothing. */
+eden_status cli_weights_write(const cli_weights *weights, const char *path, eden_error *error);
 
 /* ---- step_groups.c: --group REGEX:NAME=VALUE,... ----------------------------------- */
 
@@ -79,13 +80,17 @@ int cli_step_check_state(const cli_args *args, const cli_weights *weights,
 typedef struct {
     const char *params, *grads, *state; /* state may be NULL                  */
     const char *out, *state_out;        /* state_out may be NULL              */
+    cli_lock out_lock, state_lock;
 } cli_step_files;
 
-/* Take the files from the command line and check that they can be what they are
- * to be, before anything is read. */
+/* Take the files from the command line, check that they can be what they are to be, before
+ * anything is read, and lock the outputs. Free all zero or after this in any case. */
 int cli_step_files_read(cli_step_files *files, const cli_args *args);
+void cli_step_files_free(cli_step_files *files);
 
-/* Write what is to be written: all of it, or nothing. */
+/* ---- step_publish.c -------------------------------------------------------------------- */
+
+/* Write what is to be written: all of it, or nothing. What is replaced stays as PATH.old. */
 int cli_step_publish(const cli_step_files *files, const cli_weights *weights,
                      eden_optimizer *optimizer);
 

@@ -152,23 +152,22 @@ void cli_weights_free(cli_weights *weights)
     *weights = (cli_weights){ 0 };
 }
 
-int cli_weights_write(const cli_weights *weights, const char *path)
+eden_status cli_weights_write(const cli_weights *weights, const char *path, eden_error *error)
 {
-    eden_error error;
     eden_writer *writer = NULL;
     const char *key;
-    eden_status status = eden_writer_create(&writer, &error);
+    eden_status status = eden_writer_create(&writer, error);
     for (size_t i = 0; !status && (key = eden_file_key(weights->file, i)) != NULL; i++)
         /* What was said of a state does not hold for a file without it. */
         if (!holds_state(weights->file) || strncmp(key, "eden.", 5))
-            status = eden_writer_text(writer, key, eden_file_value(weights->file, key), &error);
+            status = eden_writer_text(writer, key, eden_file_value(weights->file, key), error);
     for (size_t i = 0; !status && i < weights->count; i++) {
         const eden_file_tensor *t = &weights->list[i].entry;
         if (!weights->list[i].data) continue;
         status = eden_writer_tensor(writer, t->name, t->dtype, t->ndim, t->shape,
-                                    weights->list[i].data, &error);
+                                    weights->list[i].data, error);
     }
-    if (!status) status = eden_writer_write(writer, path, &error);
+    if (!status) status = eden_writer_write(writer, path, error);
     eden_writer_destroy(writer);
-    return status ? cli_fail_eden(&error, CLI_WRITING) : CLI_OK;
+    return status;
 }

@@ -165,6 +165,19 @@ int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data)
     return status ? cli_fail_eden(&error, CLI_READING) : CLI_OK;
 }
 
+int cli_task_file(const cli_args *args, size_t i, char **path)
+{
+    const task *t = find(args->operands[0]);
+    if (!t || args->operand_count < 2) return 0;
+    const char *data = args->operands[1];
+    const int folder = t->form == FOLDER || t->form == MAY_BE_FOLDER, cifar10 = !strcmp(t->name, "cifar10");
+    if (i >= (!folder ? 1 : cifar10 ? LAB_CIFAR10_NAMES : LAB_IDX_NAMES)) return 0;
+    *path = !folder   ? strdup(data)
+            : cifar10 ? lab_data_cifar10_name(data, (unsigned)i)
+                      : lab_data_idx_name(data, (unsigned)i);
+    return 1;
+}
+
 /* Without --schedule the rate falls along a cosine to a hundredth over the run. */
 static const char *falling(const lab_config *config, const lab_data *data,
                            char schedule[CLI_SCHEDULE_ROOM])

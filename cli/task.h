@@ -21,6 +21,10 @@ int cli_task_load(const cli_args *args, uint64_t seed, lab_data *data);
 /* Room for the schedule that a run has if none is asked for. */
 #define CLI_SCHEDULE_ROOM 64
 
+/* The i-th path that the data may be read from into *path, which the caller frees; NULL
+ * without memory. Returns 0 if there are no more. */
+int cli_task_file(const cli_args *args, size_t i, char **path);
+
 /* Everything but optimizer and settings: the options given, else the defaults of
  * the task. Texts are those of `args`. */
 int cli_task_config(const cli_args *args, const lab_data *data, lab_config *config,

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/clean.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/json.h"
@@ -43,6 +44,15 @@ static int fresh_config(cli_training *t)
     return CLI_OK;
 }
 
+/* A run that cannot be: by the line, or by what the checkpoint says of it. */
+static int refuse_run(const cli_training *t, const eden_error *error)
+{
+    if (!t->resume || error->status == EDEN_E_MEMORY)
+        return cli_fail_eden(error, t->resume ? CLI_READING : CLI_RUNNING);
+    return cli_fail(CLI_DATA, "'%.200s' is damaged or of other data, since its notes make no run: %.600s",
+                    t->resume, error->text);
+}
+
 static int prepare(cli_training *t)
 {
     eden_error error = { 0, "" };
@@ -55,7 +65,7 @@ static int prepare(cli_training *t)
     if (!code && !t->resume) code = fresh_config(t);
     if (code) return code;
     if (lab_run_create_for(&t->run, &t->config, t->data.kind, t->data.at, &error))
-        return cli_fail_eden(&error, t->resume || t->data.transfer.from ? CLI_READING : CLI_RUNNING);
+        return t->data.transfer.from ? cli_fail_eden(&error, CLI_READING) : refuse_run(t, &error);
     code = t->resume ? cli_task_check_batch(t->args, lab_run_problem(t->run)->examples, t->config.batch)
                      : CLI_OK;
     if (code) return code;
@@ -79,8 +89,7 @@ static void print_head(const cli_training *t)
     const lab_config *c = &t->config;
     const size_t lr = eden_rule_hyper_index(t->settings.rule, "lr");
     if (lr != SIZE_MAX) cli_print_number(t->settings.values[lr], number);
-    fprintf(t->out, "%-10s%s\n", "data",
-            lab_run_problem(t->run)->data);
+    cli_put(t->out, "data      ", lab_run_problem(t->run)->data, "\n");
     fprintf(t->out, "%10s%s\n%-10s%s\n", "", cli_source_describe(&t->data, lab_run_problem(t->run), text), "model",
             lab_run_problem(t->run)->network);
     if (lab_run_problem(t->run)->start) {
@@ -226,7 +235,7 @@ static void print_end(const cli_training *t)
                 1e3 * p->step_seconds / (double)(p->step - t->progress.from),
                 100 * p->optimizer_seconds / p->step_seconds);
     }
-    if (t->save && !t->save_code) fprintf(t->out, "%-10s%s\n", "saved", t->save);
+    if (t->save && !t->save_code) cli_put(t->out, "saved     ", t->save, "\n");
 }
 
 /* A run that was stopped makes no sample. */

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/clean.h"
 #include "cli/names.h"
+#include "cli/place.h"
 #include "cli/sheet.h"
 #include "cli/train.h"
 
@@ -24,9 +26,10 @@ static char *whole_older(const char *path, uint64_t *step)
     eden_error error = { 0, "" };
     const size_t room = strlen(path) + sizeof ".old";
     char *older = malloc(room);
-    if (!older) return NULL;
-    snprintf(older, room, "%s.old", path);
-    if (!lab_saved_check(older, step, &error)) return older;
+    if (older) snprintf(older, room, "%s.old", path);
+    const eden_status status = older ? lab_saved_check(older, step, &error) : EDEN_E_MEMORY;
+    if (!status) return older;
+    if (status == EDEN_E_MEMORY) cli_no_memory(); /* it may be whole after all */
     free(older);
     return NULL;
 }
@@ -42,35 +45,59 @@ int cli_train_refuse(const char *path, int code, const char *why)
     return code;
 }
 
-/* A sheet that would be in another file's place. */
-static int check_sheet(const cli_training *t)
+/* Two outputs, or an output and what is read. */
+static int check_inputs(const cli_training *t, const cli_output *output)
 {
-    static const char *const others[] = { "log", "save", "resume" };
-    const char *sheet = cli_text(t->args, "sheet", NULL);
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (same_file(sheet, cli_text(t->args, others[i], NULL)))
-            return cli_usage(t->args->command, "--sheet and --%s are the same file", others[i]);
-    return cli_sheet_check(t->args);
+    static const char *const kept[] = { "", ".old", NULL };
+    const cli_command *command = t->args->command;
+    const cli_file from = { "from", cli_text(t->args, "from", NULL), cli_one_file };
+    const cli_file resume = { "resume", t->resume, kept };
+    const int saves = !strcmp(output->files.option, "save");
+    char *path = NULL;
+    int code = cli_output_spares(output, &from, command);
+    /* A run may go on in the file that it resumes. */
+    if (!code && !saves) code = cli_output_spares(output, &resume, command);
+    for (size_t i = 0; !code && cli_task_file(t->args, i, &path); i++) {
+        const cli_file data = { "data", path, cli_one_file };
+        code = path ? cli_output_spares(output, &data, command) : cli_no_memory();
+        free(path);
+    }
+    return code ? code : cli_output_no_lock(output, command);
+}
+
+/* Each output of a run, its locks and what it keeps, against the other ones, the data and
+ * the checkpoint. */
+static int check_apart(const cli_training *t, const char *log)
+{
+    struct stat about;
+    const cli_command *command = t->args->command;
+    const int device = log && !stat(log, &about) && !S_ISREG(about.st_mode);
+    const cli_file resumed = { "resume", t->resume, cli_one_file };
+    cli_output save, logged, sheet;
+    int code = cli_output_of(&save, "save", t->save, cli_saved_files);
+    const int second = cli_output_of(&logged, "log", log, device ? cli_one_file : cli_logged_files);
+    const int third = cli_output_of(&sheet, "sheet", cli_text(t->args, "sheet", NULL), cli_one_file);
+    if (!code) code = second ? second : third;
+    if (!code) code = cli_outputs_apart(&logged, &save, command);
+    if (!code) code = cli_outputs_apart(&sheet, &save, command);
+    if (!code) code = cli_outputs_apart(&sheet, &logged, command);
+    if (!code) code = cli_files_apart(&save.locks, &resumed, command);
+    if (!code) code = check_inputs(t, &save);
+    if (!code) code = check_inputs(t, &logged);
+    if (!code) code = check_inputs(t, &sheet);
+    cli_output_free(&save);
+    cli_output_free(&logged);
+    cli_output_free(&sheet);
+    return code;
 }
 
 static int check_outputs(cli_training *t)
 {
     struct stat about;
     const char *log = cli_text(t->args, "log", NULL);
-    const char *data = t->args->operand_count > 1 ? t->args->operands[1] : NULL;
-    const char *from = cli_text(t->args, "from", NULL);
-    int code = check_sheet(t);
+    int code = cli_sheet_check(t->args);
+    if (!code) code = check_apart(t, log);
     if (code) return code;
-    if (same_file(log, from) || same_file(t->save, from))
-        return cli_usage(t->args->command, "--%s would overwrite the checkpoint of --from",
-                         same_file(log, from) ? "log" : "save");
-    if (same_file(log, t->save))
-        return cli_usage(t->args->command, "--log and --save are the same file");
-    if (same_file(log, t->resume))
-        return cli_usage(t->args->command, "--log and --resume are the same file");
-    if (same_file(log, data) || same_file(t->save, data))
-        return cli_usage(t->args->command, "--%s would overwrite the data",
-                         same_file(log, data) ? "log" : "save");
     if (t->save && !stat(t->save, &about) && !S_ISREG(about.st_mode))
         return cli_fail(CLI_CANT_CREATE, "cannot create '%.200s': it is no ordinary file", t->save);
     /* Where a lock could be made, so can the file; and a file made to see whether it
@@ -79,7 +106,7 @@ static int check_outputs(cli_training *t)
     if (!code && t->save && !lstat(t->save, &about)) code = cli_can_create(t->save);
     const int device = log && !stat(log, &about) && !S_ISREG(about.st_mode);
     if (!code && log && !device) code = cli_lock_take(&t->log_lock, log);
-    if (!code && log) code = cli_can_create(log);
+    if (!code && log && !lstat(log, &about)) code = cli_can_create(log);
     return code;
 }
 
@@ -91,11 +118,14 @@ static int find_resume(cli_training *t)
     struct stat about;
     eden_error error = { 0, "" };
     const int there = !stat(t->save, &about);
-    if (there && lab_saved_check(t->save, &step, &error) != EDEN_E_FORMAT) {
+    const eden_status status = there ? lab_saved_check(t->save, &step, &error) : EDEN_OK;
+    if (status == EDEN_E_MEMORY) return cli_no_memory();
+    if (there && status != EDEN_E_FORMAT) {
         t->resume = t->save;
         return CLI_OK;
     }
     t->older = whole_older(t->save, &step);
+    if (!t->older && cli_lacked_memory()) return CLI_SYSTEM;
     if (!t->older && there) return cli_fail(CLI_DATA, "%.600s", error.text);
     if (!t->older) return CLI_OK;
     if (!there) snprintf(error.text, sizeof error.text, "'%.200s' is not there", t->save);
@@ -127,7 +157,10 @@ int cli_train_check(cli_training *t)
         if (cli_has(args, idle[i]))
             return cli_usage(args->command, "--%s does nothing with --eval", idle[i]);
     code = check_outputs(t);
-    return !code && cli_has(args, "continue") ? find_resume(t) : code;
+    if (!code && cli_has(args, "continue")) code = find_resume(t);
+    /* What is gone on from is read, and refused if it is no checkpoint. */
+    const int read = t->resume && (t->older || same_file(t->resume, t->save));
+    return code || read ? code : cli_replaceable("save", t->save);
 }
 
 /* ---- against the checkpoint ----------------------------------------------------------- */
@@ -227,8 +260,9 @@ int cli_train_resume(cli_training *t)
         return cli_fail(CLI_DATA, "'%.200s' wants the optimizer '%.60s', which this eden does not "
                         "have", t->resume, t->config.optimizer);
     code = cli_settings_create(&t->settings, t->config.optimizer);
-    if (!code && t->config.settings)
-        code = cli_settings_list(&t->settings, t->args->command, t->config.settings);
+    t->settings.file = t->resume;
+    if (!code && t->config.settings) code = cli_settings_list(&t->settings, NULL, t->config.settings);
+    if (!code) code = cli_settings_check(&t->settings, NULL);
     if (!code) code = check_options(t);
     t->source = "from the checkpoint";
     t->config.threads = (uint32_t)cli_count(t->args, "threads", 0);
@@ -251,6 +285,15 @@ static void quoted(FILE *out, const char *word)
                                 "_-./,:=+@%";
     if (*word && !word[strspn(word, plain)]) {
         fprintf(out, " %s", word);
+        return;
+    }
+    const char *s = word;
+    while (cli_harmless(s)) s += cli_harmless(s);
+    if (*s) {
+        /* Byte by byte, so that no terminal obeys it or turns it round. */
+        fputs(" $'", out);
+        for (; *word; word++) fprintf(out, "\\%03o", (unsigned)(unsigned char)*word);
+        fputc('\'', out);
         return;
     }
     fputs(" '", out);

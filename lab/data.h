@@ -37,6 +37,13 @@ eden_status lab_data_cifar10(lab_data *data, const char *directory, eden_error *
 enum { LAB_SPARSE_WORDS = 1000, LAB_SPARSE_DRAWS = 30 };
 eden_status lab_data_sparse(lab_data *data, uint64_t seed, eden_error *error);
 
+/* The i-th path under which the readers of IDX and of CIFAR-10 may look for one of their
+ * files, which need not be there; the caller frees it. NULL without memory. */
+#define LAB_IDX_NAMES 16
+#define LAB_CIFAR10_NAMES 12
+char *lab_data_idx_name(const char *directory, unsigned i);
+char *lab_data_cifar10_name(const char *directory, unsigned i);
+
 /* A CSV file with a header line, gzipped or not. The column `label` is what to
  * predict: a class if every value is a whole number below 1,000 or some value is
  * not a number at all, else a regression target; `kind` "class" or "value"

@@ -40,6 +40,17 @@ static const char *mend(const char *directory, char *path, size_t room)
     return "get the binary version of CIFAR-10, and name the folder with its six files";
 }
 
+static const char *const stems[FILES] = { "data_batch_1", "data_batch_2", "data_batch_3",
+                                          "data_batch_4", "data_batch_5", "test_batch" };
+
+char *lab_data_cifar10_name(const char *directory, unsigned i)
+{
+    const size_t room = strlen(directory) + sizeof "/data_batch_1.bin.gz";
+    char *path = i < LAB_CIFAR10_NAMES ? malloc(room) : NULL;
+    if (path) snprintf(path, room, "%s/%s.bin%s", directory, stems[i / 2], i % 2 ? ".gz" : "");
+    return path;
+}
+
 static eden_status open_named(lab_reader **reader, const char *directory, const char *stem,
                               eden_error *error)
 {
@@ -138,8 +149,6 @@ static void scale(const lab_split *split, float scaled[CHANNELS][256])
 /* All six are there before the first is read to its end. */
 static eden_status read_all(lab_data *data, const char *directory, eden_error *error)
 {
-    static const char *const stems[FILES] = { "data_batch_1", "data_batch_2", "data_batch_3",
-                                              "data_batch_4", "data_batch_5", "test_batch" };
     lab_reader *readers[FILES] = { NULL };
     growing *sets = data_alloc(2, sizeof *sets);
     float scaled[CHANNELS][256];

@@ -23,19 +23,30 @@ enum { IMAGES = 3, LABELS = 1, UNSIGNED_BYTE = 8, BLOCK = 65536 };
 /* More pixels than this in one file are taken for damage, not for data. */
 #define MAX_BYTES ((uint64_t)1 << 32)
 
-static eden_status open_named(idx *file, const char *directory, const char *stem, int dims,
+static const char *const stems[] = { "train-images", "train-labels", "t10k-images", "t10k-labels" };
+
+char *lab_data_idx_name(const char *directory, unsigned i)
+{
+    const size_t room = strlen(directory) + sizeof "/train-images-idx3-ubyte.gz";
+    char *path = i < LAB_IDX_NAMES ? malloc(room) : NULL;
+    if (path)
+        snprintf(path, room, "%s/%s%cidx%d-ubyte%s", directory, stems[i / 4], i % 4 < 2 ? '-' : '.',
+                 i / 4 % 2 ? LABELS : IMAGES, i % 2 ? ".gz" : "");
+    return path;
+}
+
+static eden_status open_named(idx *file, const char *directory, unsigned which, int dims,
                               eden_error *error)
 {
-    static const char *const endings[] = { "-", "-", ".", "." };
-    const size_t room = strlen(directory) + strlen(stem) + sizeof "/-idx3-ubyte.gz";
-    char *path = data_alloc(room, 1);
+    const char *stem = stems[which];
+    char *path = NULL;
     eden_status status = EDEN_E_IO;
     int found = 0;
-    if (!path) return data_no_memory(error, directory);
-    for (int i = 0; i < 4 && !found; i++) {
+    for (unsigned i = 0; i < 4 && !found; i++) {
         struct stat about;
-        snprintf(path, room, "%s/%s%sidx%d-ubyte%s", directory, stem, endings[i], dims,
-                 i % 2 ? ".gz" : "");
+        free(path);
+        path = lab_data_idx_name(directory, 4 * which + i);
+        if (!path) return data_no_memory(error, directory);
         /* What is there but cannot be opened has its own error. */
         found = stat(path, &about) == 0 || errno != ENOENT;
     }
@@ -105,13 +116,13 @@ static eden_status check_sizes(idx *file, int dims, eden_error *error)
     return EDEN_OK;
 }
 
-static eden_status open_idx(idx *file, const char *directory, const char *stem, int dims,
+static eden_status open_idx(idx *file, const char *directory, unsigned which, int dims,
                             eden_error *error)
 {
     unsigned char header[4 + 4 * IMAGES];
     const size_t size = 4 + 4 * (size_t)dims;
     size_t got;
-    eden_status status = open_named(file, directory, stem, dims, error);
+    eden_status status = open_named(file, directory, which, dims, error);
     if (!status) status = lab_read(file->reader, header, size, &got, error);
     if (status) return status;
     if (got >= 4) status = check_magic(file, header, dims, error);
@@ -250,15 +261,13 @@ static eden_status read_all(lab_data *data, idx files[4], const char *directory,
 
 eden_status lab_data_idx(lab_data *data, const char *directory, eden_error *error)
 {
-    static const char *const stems[] = { "train-images", "train-labels", "t10k-images",
-                                         "t10k-labels" };
     idx files[4] = { 0 };
     if (!data || !directory)
         return data_fail(error, EDEN_E_ARGUMENT, "lab_data_idx: data or directory is NULL");
     memset(data, 0, sizeof *data);
     eden_status status = data_check_folder(directory, "the four IDX files", error);
-    for (int i = 0; i < 4 && !status; i++)
-        status = open_idx(&files[i], directory, stems[i], i % 2 ? LABELS : IMAGES, error);
+    for (unsigned i = 0; i < 4 && !status; i++)
+        status = open_idx(&files[i], directory, i, i % 2 ? LABELS : IMAGES, error);
     if (!status) status = read_all(data, files, directory, error);
     for (int i = 0; i < 4; i++) lab_reader_close(files[i].reader);
     if (status) {

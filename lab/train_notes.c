@@ -2,6 +2,7 @@
 #include "lab/train_run.h"
 
 #include <eden/safetensors.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,10 +143,13 @@ static const char *note(const eden_file *file, const char *key)
     return eden_file_value(file, whole);
 }
 
-static int real_note(const eden_file *file, const char *key, double *value)
+/* A number from low to high, or NaN where nothing was measured yet. */
+static int real_note(const eden_file *file, const char *key, double low, double high, int unmeasured,
+                     double *value)
 {
     const char *text = note(file, key);
-    return text && lab_read_number(text, value);
+    if (!text || !lab_read_number(text, value)) return 0;
+    return isnan(*value) ? unmeasured : isfinite(*value) && *value >= low && *value <= high;
 }
 
 static int count_note(const eden_file *file, const char *key, uint64_t *value)
@@ -154,10 +158,26 @@ static int count_note(const eden_file *file, const char *key, uint64_t *value)
     return text && read_count(text, UINT64_MAX, value);
 }
 
+/* What the run has measured; the first note that makes no sense, or NULL. */
+static const char *read_measured(lab_saved *saved)
+{
+    const eden_file *file = saved->file;
+    if (!count_note(file, "lab.step", &saved->step)) return "lab.step";
+    /* Rows of the epoch so far, of which the first step has one at least. */
+    if (!count_note(file, "lab.loss_rows", &saved->loss_rows) || saved->loss_rows > UINT32_MAX
+        || !saved->loss_rows != !saved->step)
+        return "lab.loss_rows";
+    if (!real_note(file, "lab.loss_sum", -DBL_MAX, DBL_MAX, 0, &saved->loss_sum)) return "lab.loss_sum";
+    if (!real_note(file, "lab.test_loss", -DBL_MAX, DBL_MAX, 1, &saved->test_loss)) return "lab.test_loss";
+    return real_note(file, "lab.test_accuracy", 0, 1, 1, &saved->test_accuracy) ? NULL
+                                                                               : "lab.test_accuracy";
+}
+
 static eden_status read_saved(lab_saved *saved, const char *path, eden_error *error)
 {
     const eden_file *file = saved->file;
     const char *format = note(file, "lab.format"), *bad = NULL;
+    int fine = 1;
     if (!format)
         return lab_fail(error, EDEN_E_MISMATCH,
                         "'%.200s' is not the checkpoint of a training run", path);
@@ -169,14 +189,13 @@ static eden_status read_saved(lab_saved *saved, const char *path, eden_error *er
     saved->data = note(file, "lab.data");
     saved->hash = note(file, "lab.hash");
     saved->network = note(file, "lab.network");
-    if (!saved->data || !saved->hash || !saved->network) bad = "lab.data";
-    if (!saved->config.optimizer || !saved->config.model.kind) bad = "lab.optimizer";
-    if (!saved->config.batch || !saved->config.epochs) bad = "lab.batch";
-    if (!count_note(file, "lab.step", &saved->step)) bad = "lab.step";
-    if (!count_note(file, "lab.loss_rows", &saved->loss_rows)) bad = "lab.loss_rows";
-    if (!real_note(file, "lab.loss_sum", &saved->loss_sum)) bad = "lab.loss_sum";
-    if (!real_note(file, "lab.test_loss", &saved->test_loss)) bad = "lab.test_loss";
-    if (!real_note(file, "lab.test_accuracy", &saved->test_accuracy)) bad = "lab.test_accuracy";
+    if (!saved->data || !saved->hash || !saved->network)
+        bad = !saved->data ? "lab.data" : !saved->hash ? "lab.hash" : "lab.network";
+    if (!bad) bad = lab_bad_note(&saved->config);
+    if (!bad) bad = read_measured(saved);
+    const eden_status status = bad ? EDEN_OK : lab_check_settings(&saved->config, &fine, error);
+    if (status) return status;
+    if (!fine) bad = "lab.settings";
     if (bad)
         return lab_fail(error, EDEN_E_FORMAT, "'%.200s' is damaged: its note %s makes no sense",
                         path, bad);
@@ -310,6 +329,16 @@ static eden_status compare(const lab_run *run, const lab_saved *saved, const cha
     return EDEN_OK;
 }
 
+/* Rows of the epoch that `step` steps have seen. */
+static uint64_t rows_seen(const lab_run *run, uint64_t step)
+{
+    const uint64_t n = run->data->train.count, batch = run->config.batch;
+    const uint64_t each = run->config.accumulate > 1 ? run->config.accumulate : 1;
+    if (!step || batch >= n) return step ? n : 0;
+    const uint64_t rows = ((step - 1) % run->epoch_steps + 1) * batch * each;
+    return rows < n ? rows : n;
+}
+
 static void take_over(lab_run *run, const lab_saved *saved)
 {
     lab_progress *p = &run->progress;
@@ -336,6 +365,9 @@ eden_status lab_run_load(lab_run *run, const char *path, eden_error *error)
     eden_status status = lab_saved_open(&saved, path, error);
     if (status) return status;
     status = compare(run, saved, path, error);
+    if (!status && saved->loss_rows != rows_seen(run, saved->step))
+        status = lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its note lab.loss_rows makes no sense",
+                          path);
     if (!status) status = eden_load(run->optimizer, path, 0, error);
     if (!status) run->problem->kind->widen(run->problem);
     if (!status && eden_steps(run->optimizer) != saved->step) {

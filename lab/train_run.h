@@ -23,6 +23,14 @@ struct lab_run {
 /* An average as text into the options of an optimizer. */
 eden_status lab_average_read(const char *text, eden_config *options, eden_error *error);
 
+/* For what a checkpoint says, which need not be true: the first note of a config that no run
+ * can have, or NULL. What depends on the data, lab_run_create() looks at. */
+const char *lab_bad_note(const lab_config *config);
+
+/* *fine is 1 if each setting is there once, with a value that the optimizer takes. Whether
+ * the optimizer is known is another question. Fails without memory. */
+eden_status lab_check_settings(const lab_config *config, int *fine, eden_error *error);
+
 /* Every number exactly, as text that no locale changes: 0.75 is "3p-2". */
 #define LAB_NUMBER_ROOM 40
 void lab_write_number(double value, char text[LAB_NUMBER_ROOM]);

@@ -75,6 +75,7 @@ static const fpu_mode fpu_modes[] = {
     { "denormals flushed", 0x037f00009fc0 },
     { "all exceptions noted", 0x037f00001fbf },
     { "x87 in single precision", 0x007f00001f80 },
+    { "invalid trapped in x87 alone", 0x037e00001f80 },
     { "invalid, division by zero and overflow trapped", 0x037200001900 },
     { "all exceptions trapped", 0x034000000000 },
     { "all trapped, flushed, upwards", 0x0b400000c040 },

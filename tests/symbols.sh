@@ -40,9 +40,12 @@ writable() {
         && $2 !~ /^\.data\.rel\.ro/ && $3 !~ /^0+$/ { print $2, "0x" $3 }'
     nm "$1" 2> /dev/null | awk '$2 == "C" { print "common", $3 }'
 }
+# What ends, stops or replaces the program, and what prints, as the C library spells them.
+ending='abort|_?_exit|exit|_Exit|quick_exit|__assert_fail|__assert_perror_fail|assert|raise|gsignal|kill|killpg|tgkill|pthread_kill|pthread_exit|pthread_cancel|sigqueue|pause|sigsuspend|(__)?_?(sig)?longjmp(_chk)?|system|popen|exec[lv][pe]?e?|fexecve|posix_spawnp?'
+ending="$ending|(__)?v?[fd]?w?printf(_chk)?|f?put(s|c|w|ws|wc|char|wchar)(_unlocked)?|_IO_put[cs]|fwrite(_unlocked)?|perror|psignal|psiginfo|v?(err|warn)x?|error(_at_line)?|v?syslog|__v?syslog_chk"
 ends_program() {
     nm -u "$1" 2> /dev/null | awk '{ print $2 }' | grep -xE \
-        'abort|exit|_exit|_Exit|quick_exit|__assert_fail|(__)?v?[fd]?printf(_chk)?|puts|fputs|putchar|perror|system|longjmp'
+        "$ending"
 }
 shares() {
     nm -u "$1" 2> /dev/null | awk '{ print $2 }' | grep -xE \
@@ -72,6 +75,13 @@ C
 "$cc" -c -fPIC -fno-builtin "$scratch/bad.c" -o "$scratch/bad.o" || bad "cannot compile the control"
 [ "$(writable "$scratch/bad.o" | wc -l)" = 2 ] || bad "the control's data was not found"
 [ "$(ends_program "$scratch/bad.o" | wc -l)" = 2 ] || bad "the control's calls were not found"
+set -- raise kill fwrite putc fputc fputs puts putchar fwrite_unlocked pthread_kill tgkill sigqueue perror warnx verr \
+    error syslog __longjmp_chk siglongjmp execve execl execvp posix_spawn __printf_chk vfprintf dprintf _Exit abort
+for name; do
+    printf 'void %s(void); void call_%s(void); void call_%s(void) { %s(); }\n' $name $name $name $name
+done > "$scratch/ends.c"
+"$cc" -c -w -fno-builtin "$scratch/ends.c" -o "$scratch/ends.o" || bad "cannot compile the second control"
+[ "$(ends_program "$scratch/ends.o" | wc -l)" = $# ] || bad "of the second control's $# calls some were not found"
 [ "$(shares "$scratch/bad.o")" = localeconv ] || bad "the control's shared memory was not found"
 [ "$(needs_libc "$scratch/bad.o" | wc -l)" -ge 2 ] || bad "the control's needs were not found"
 sed '2,$!d' "$scratch/want" > "$scratch/fewer"

@@ -4,6 +4,7 @@ refusals, and what they say, are in test_cli.py and test_cli_train.py."""
 import json
 import os
 import re
+import signal
 import subprocess
 import unittest
 
@@ -88,6 +89,56 @@ class Words(Abused):
                       ["a"] * 100000]:
             done = self.refused(64, "eden: ", *FAST, *words)
             self.assertLessEqual(max(map(len, done.stderr.splitlines())), 1100)
+
+
+class Marks(Abused):
+    """What a terminal obeys or turns round is never passed on."""
+
+    C1 = "".join(map(chr, range(0x80, 0xa0)))
+    TURNS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+    def clean(self, text, marks):
+        self.assertFalse(set(text) & set(marks), ascii(text))
+
+    def test_errors(self):
+        for marks in self.C1, self.TURNS:
+            name = f"a{marks}b"
+            for words in [["train", "csv", name + ".csv", "--label", "x"], ["train", name], [name], ["train", "--" + name],
+                          ["train", "digits", "--optimizer", name], ["train", "digits", "--lr", name],
+                          ["train", "digits", "--set", f"{name}=1"], ["train", "digits", "--schedule", name],
+                          ["train", "digits", "--resume", name], ["train", "digits", "--save", f"{name}/c"],
+                          ["train", "digits", "--log", f"{name}/c"], ["inspect", name], ["plot", name, "-o", "x.svg"],
+                          ["show", name], ["compare", "digits", "--optimizers", name], ["help", name],
+                          ["step", "adam", "--params", name, "--grads", name, "--out", "o"]]:
+                done = self.eden(None, *words)
+                self.assertIn(done.returncode, (64, 66, 73), words)
+                self.clean(done.stderr, marks)
+                if "--schedule" not in words:
+                    self.assertIn("?" * min(len(marks), 20), done.stderr, words)
+        self.assertIn("'\u00e9\u4e2d\U0001f600\u00a0'", self.eden(66, "inspect", "\u00e9\u4e2d\U0001f600\u00a0").stderr)
+
+    def test_tables(self):
+        """On stdout as well; the command to go on with is spelled so that a shell has the name."""
+        for marks in self.C1, self.TURNS:
+            name = f"a{marks}b.csv"
+            self.write(name, "x,y,z\n" + "".join(f"{i},{i % 7},{i % 3}\n" for i in range(50)))
+            words = ["csv", name, "--label", "z", "--model", "logistic", "--threads", "1", "--epochs"]
+            self.clean(self.train(0, *words, "1", "--save", name + ".st").stdout, marks)
+            self.assertTrue(self.train(0, *words, "1", "--json").stdout.isascii())
+            for more in [], ["--report", name + ".d"]:
+                done = self.eden(0, "compare", *words, "1", "--optimizers", "sgd,adam", *more)
+                self.clean(done.stdout + done.stderr, marks)
+            run = self.start(*words, "1000000", "--save", f"it's {name}.st", "--log", "log")
+            self.grows("log")
+            run.send_signal(signal.SIGTERM)
+            out, _ = self.ends(run, 143)
+            self.clean(out, marks)
+            command = out.splitlines()[-1].strip()
+            self.assertTrue(command.startswith("eden train csv $'"), ascii(command))
+            done = subprocess.run(["bash", "-c", command.replace("eden", "printf '%s\\0'", 1)], capture_output=True,
+                                  check=True)
+            said = done.stdout.decode().split("\0")
+            self.assertEqual((said[2], said[4]), (name, f"it's {name}.st"))
 
 
 class Surroundings(Abused):

@@ -162,6 +162,7 @@ static void test_refused(void **state)
     }
     assert_int_equal(eden_convert(NULL, EDEN_F32, NULL, EDEN_BF16, 0), EDEN_OK);
     assert_int_equal(eden_convert(to, EDEN_F32, to + 2, EDEN_F32, 2), EDEN_OK); /* side by side */
+    assert_int_equal(eden_convert(to + 2, EDEN_BF16, to, EDEN_F32, 2), EDEN_OK);
 }
 
 int main(void)

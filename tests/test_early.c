@@ -234,6 +234,8 @@ static void test_config(void **state)
     refuse_under(&c, "", EDEN_E_ARGUMENT, "config.nonfinite has to be EDEN_APPLY");
     c.nonfinite = EDEN_REFUSE;
     refuse_under(&c, "", EDEN_E_ARGUMENT, "config.nonfinite has to be EDEN_APPLY");
+    c.loss_scale = 0.5;
+    refuse_under(&c, "", EDEN_E_ARGUMENT, "config.loss_scale skips a step whose gradients overflow");
     c.loss_scale = 2;
     refuse_under(&c, "", EDEN_E_ARGUMENT, "config.loss_scale skips a step whose gradients overflow");
 }
@@ -302,11 +304,13 @@ static void test_stays_open(void **state)
     REFUSED(eden_step_tensor(o, "b", error), EDEN_E_ARGUMENT, "the gradient of 'b' is read-only");
     REFUSED(eden_step_tensor(o, "f", error), EDEN_E_ARGUMENT, "'f' is frozen and takes no steps");
     OK(eden_step_tensor(o, "a", error));
+    assert_true(g[0] == 0);
+    g[0] = 42; /* it is somebody else's memory now */
     REFUSED(eden_step(o, error), EDEN_E_ARGUMENT, "the gradient of 'b' is read-only");
     REFUSED(eden_set(o, NULL, "lr", 2, error), EDEN_E_ORDER, "step 1 is open");
     OK(eden_set_grad(o, "b", NULL, error));
     OK(eden_step(o, error));
-    assert_true(a[0] == 0.5f && b[0] == 1 && f[0] == 1 && g[2] == 0);
+    assert_true(a[0] == 0.5f && b[0] == 1 && f[0] == 1 && g[0] == 42 && g[2] == 0);
     assert_int_equal(eden_steps(o), 1);
     eden_optimizer_destroy(o);
 }
@@ -320,8 +324,6 @@ static void test_overflow(void **state)
     create(&m, "sgd", "adam", &c);
     train(&m, 1);
     OK(eden_save(m.o, file("a"), 0, error));
-    OK(eden_load(m.o, changed(file("a"), (change){ .key = "eden.steps.layer.0/w", .value = most }), 0, error));
-    REFUSED(eden_step_tensor(m.o, "layer.0/w", error), EDEN_E_OVERFLOW, "tensor 'layer.0/w' has taken 2^64 - 1");
     OK(eden_load(m.o, changed(file("a"), (change){ .key = "eden.steps", .value = most }), 0, error));
     REFUSED(eden_step_tensor(m.o, "layer.0/w", error), EDEN_E_OVERFLOW, "the optimizer has taken 2^64 - 1 steps");
     destroy(&m);

@@ -98,6 +98,12 @@ static void test_overlaps(void **state)
                                                             : "the gradient of 'b' and the weights of 'a' overlap");
         eden_optimizer_destroy(o);
     }
+    eden_optimizer *o = create("sgd", "", NULL);
+    eden_tensor t = eden_vector(room, room + 4, 4);
+    t.copy = room + 3, t.copy_dtype = EDEN_BF16;
+    OK(eden_add_tensor(o, "a", &t, NULL, error));
+    REFUSED(eden_step(o, error), EDEN_E_ARGUMENT, "the weights of 'a' and the copy of 'a' overlap");
+    eden_optimizer_destroy(o);
 }
 
 static void test_tensors_refused(void **state)

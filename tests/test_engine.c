@@ -82,7 +82,7 @@ static void test_traffic(void **state)
 static void test_work_bytes(void **state)
 {
     static const struct { uint64_t count, bytes; } sizes[] = {
-        { 1, 5 * 64 }, { 16384, 5 * 64 }, { 8 * 16384, 5 * 64 }, { 8 * 16384 + 1, 3 * 64 + 2 * 128 },
+        { 0, 3 * 64 }, { 1, 5 * 64 }, { 16384, 5 * 64 }, { 8 * 16384, 5 * 64 }, { 8 * 16384 + 1, 3 * 64 + 2 * 128 },
         { 16 * 16384 + 1, 3 * 64 + 2 * 192 },
     };
     double h[ROOM];
@@ -102,6 +102,9 @@ static void test_work_bytes(void **state)
     const uint64_t want = 2432 + (1600 + 6400) + 3 * (64 + 64) + 1216 + 832 + 2 * 64;
     assert_int_equal(eden_rule_work_bytes(rule, h, (eden_extent){ 60000, 300, 200 }), want);
     assert_int_equal(eden_rule_state_bytes(rule, h, (eden_extent){ 60000, 300, 200 }), 500 * 4);
+    /* Two rows are factored, too; of a vector there are two sums and two numbers. */
+    assert_int_equal(eden_rule_state_bytes(rule, h, (eden_extent){ 10, 2, 5 }), 7 * 4);
+    assert_int_equal(eden_rule_work_bytes(rule, h, (eden_extent){ 100, 1, 100 }), 2 * (64 + 64) + 2 * 64);
     /* What cannot be counted. */
     const eden_extent endless = { UINT64_MAX, UINT64_MAX, 1 };
     assert_true(eden_rule_work_bytes(rule, h, endless) == UINT64_MAX);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Kill `eden train` at every call of the system that a save makes, and fail every such
-call: the checkpoint is the new one or the one before it, whole, and the run says so."""
+"""Kill `eden train` and `eden step` at every call of the system that a save makes, and fail
+every such call: the checkpoint is the new one or the one before it, whole, and the run says so."""
 import json
 import random
 import signal
@@ -10,7 +10,9 @@ import unittest
 
 import faulty
 from faulty import CAUSE, EDEN, ENVIRONMENT, LONG, TRAIN
+from tensorfile import tensor, write
 
+STEP = ["step", "adam", "--threads", "1", "--params", "w", "--grads", "g", "--out", "w", "--state-out", "s"]
 
 MEMORY = ("mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "futex")
 
@@ -104,6 +106,100 @@ class Calls(faulty.Case):
                 # When nothing can be written, neither can a sentence.
                 self.assertIn(CAUSE[code] if name != "write" else "", done.stderr)
                 self.assertEqual((self.which("p"), self.which("p.old")), (2, 1))
+
+
+def generations(folder, *words):
+    """Weights w and state s of four steps, each in place: their bytes after each."""
+    saves = {}
+    for k in range(1, 5):
+        state = ["--state", "s"] if k > 1 else []
+        subprocess.run([EDEN, *STEP, *words, *state], cwd=folder, env=ENVIRONMENT, check=True, timeout=60)
+        saves[k] = {name: (folder / name).read_bytes() for name in ("w", "s")}
+    return saves
+
+
+@faulty.needs_strace
+class Steps(faulty.Case):
+    """`eden step` in place: weights and state are old or new, whole, each with the one before."""
+
+    def setUp(self):
+        super().setUp()
+        for path in self.folder.iterdir():
+            path.unlink()
+        for name, seed in ("w", 1), ("g", 2):
+            write(self.folder / name, {"a": tensor([40, 30], seed)})
+        self.steps = generations(self.folder)
+
+    def reset(self):
+        for path in self.folder.iterdir():
+            if path.name != "g":
+                path.unlink()
+        for name in "w", "s":
+            (self.folder / name).write_bytes(self.steps[2][name])
+            (self.folder / (name + ".old")).write_bytes(self.steps[1][name])
+
+    def place(self, name):
+        data = self.read(name)
+        return next((k for k, save in self.steps.items() if save[name[0]] == data), 0)
+
+    def states(self):
+        return tuple(self.place(name) for name in ("w", "w.old", "s", "s.old"))
+
+    def strangers(self):
+        return sorted({path.name for path in self.folder.iterdir()} - {"g", "w", "w.old", "s", "s.old"})
+
+    def calls(self):
+        self.reset()
+        calls = self.trace(*STEP, "--state", "s")
+        self.assertEqual((self.states(), self.strangers()), ((3, 2, 3, 2), []))
+        chosen = [call for call in calls if call.name not in ("exit_group", "execve", *MEMORY)]
+        self.own = {id(call) for call in chosen[next(i for i, c in enumerate(chosen) if '"w' in c.line):]}
+        first = next(i for i, call in enumerate(chosen) if ".eden-step" in call.line)
+        return chosen if LONG else chosen[first::3]
+
+    def test_kill(self):
+        seen = {}
+        for call in self.calls():
+            self.reset()
+            done = self.faulty(f"{call.name}:signal=KILL:when={call.number}", *STEP, "--state", "s")
+            self.assertIn(done.returncode, (-signal.SIGKILL, 128 + signal.SIGKILL), call.line)
+            now = self.states()
+            self.assertIn(now, ((2, 1, 2, 1), (2, 1, 3, 1), (2, 1, 3, 2), (3, 1, 3, 2), (3, 2, 3, 2)), call.line)
+            seen[now] = seen.get(now, 0) + 1
+            # The next step goes on from there, and clears up.
+            self.eden(0, *STEP, "--state", "s")
+            self.assertEqual(self.strangers(), [], call.line)
+            if now[0] == now[2]:
+                self.assertEqual(self.states(), (now[0] + 1, now[0], now[0] + 1, now[0]), call.line)
+            else:
+                self.assertEqual((self.place("w.old"), self.place("s.old")), (now[0], now[2]), call.line)
+        self.assertGreaterEqual(min(seen.get((2, 1, 2, 1), 0), seen.get((3, 2, 3, 2), 0)), 2)
+        print(f"step killed at {sum(seen.values())} calls: {len(seen)} states, 0 torn")
+
+    def test_errors(self):
+        names = ("openat", "write", "fsync", "rename", "renameat", "link", "linkat", "close", "unlink", "flock")
+        tried = 0
+        for call in self.calls():
+            for code in CAUSE if call.name in names else ():
+                self.reset()
+                done = self.faulty(f"{call.name}:error={code}:when={call.number}", *STEP, "--state", "s")
+                words, now = (code, call.line, done.returncode, done.stderr), self.states()
+                tried += 1
+                if done.returncode == 0:
+                    self.assertEqual((now[0], now[2]), (3, 3), words)
+                    continue
+                if id(call) in self.own:  # what comes before is the dynamic linker's
+                    self.assertIn(done.returncode, (66, 71, 73, 74, 77), words)
+                    self.assertRegex(done.stderr, "'[wsg]'|cannot write the output", words)
+                else:
+                    self.assertGreater(done.returncode, 0, words)
+                self.assertTrue(all(now) and (now[0], now[2]) in ((2, 2), (2, 3), (3, 3)), words)
+                if (now[0], now[2]) == (3, 3):
+                    self.assertIn("the new file is in place", done.stderr, words)
+                if "unlink" not in call.name:
+                    self.assertEqual(self.strangers(), [], words)
+        self.assertGreater(tried, 20)
+        print(f"{tried} errors of a step's calls: 0 torn")
 
 
 class Moments(faulty.Case):

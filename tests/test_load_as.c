@@ -81,7 +81,8 @@ static void test_left_out(void **state)
         load_as(&m, path, EDEN_PARTIAL, 4, cases[i].missing, cases[i].different, 0);
         assert_memory_equal(m.w, before.w, sizeof m.w);
         assert_memory_equal(m.k, saved.k, sizeof m.k);
-        assert_int_equal(eden_steps(m.o), 3);
+        /* The file's 3, but a tensor that was left out has taken 5. */
+        assert_int_equal(eden_steps(m.o), 5);
         same_state(&m, &saved, "100% \"k\"@x");
         model again;
         create(&again, "adamw", "sgd", NULL);
@@ -150,7 +151,8 @@ static void test_extra(void **state)
 static void test_still_refused(void **state)
 {
     eden_load_report r = EDEN_LOAD_REPORT_INIT;
-    eden_load_report small = { sizeof r - 1, 0, 0, 0, 0, 0 };
+    eden_load_report small = EDEN_LOAD_REPORT_INIT;
+    small.size--;
     model saved, m;
     (void)state;
     start(&saved, &m);

@@ -236,7 +236,7 @@ static void test_files(void **state)
         { "eden.loss_scale_good", NULL, EDEN_E_FORMAT, "eden.loss_scale_good is missing" },
         { "eden.loss_scale_good", "3", EDEN_E_FORMAT, "eden.loss_scale_good = '3'" },
         { "eden.loss_scale", "32", EDEN_E_MISMATCH, "config.loss_scale is 32 in the file and 64 here" },
-        { "eden.loss_scale", NULL, EDEN_E_MISMATCH, "config.loss_scale is 0 in the file and 64 here" },
+        { "eden.loss_scale", NULL, EDEN_E_FORMAT, "eden.loss_scale_good = '2' makes no sense" },
         { "eden.loss_scale_window", "4", EDEN_E_MISMATCH, "loss_scale_window is 4 in the file and 3 here" },
     };
     float w[8] = { 0 }, g[8], v[8] = { 0 };

@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -32,6 +33,10 @@ COMMANDS = [
     [*TRAIN], [*TRAIN, "--json"], [*TRAIN[:-1], "1", "--save", "new", "--log", "new.jsonl"],
     [*TRAIN, "--resume", "p", "--save", "p", "--log", "p.jsonl"], [*TRAIN, "--resume", "p", "--json"],
     ["train", "digits", "--threads", "1", "--resume", "p", "--eval"],
+    [*TRAIN, "--continue", "--save", "p"], [*TRAIN, "--continue", "--save", "torn"],
+    [*TRAIN[:-1], "1", "--continue", "--save", "new", "--log", "new.jsonl"],
+    ["train", "mnist", "images", *FAST, "--epochs", "1", "--save", "new.old"],
+    ["inspect", "p"], ["inspect", "p", "--json"], ["inspect", "w"], ["inspect", "w", "--json", "--no-verify"],
     ["train", "digits", "--model", "cnn", "--widths", "2", "--epochs", "1", "--threads", "1",
      "--dtype", "bf16", "--rounding", "kahan", "--average", "ema:0.9", "--norm", "batch"],
     ["train", *TABLE],
@@ -75,6 +80,14 @@ class Memory(unittest.TestCase):
         self.run_well([*STEP, "--out", "first", "--state-out", "s"])
         (self.folder / "table.csv").write_text(
             "x,z,y\n" + "".join(f"{i},{i * i % 7},{'abc'[i % 3]}\n" for i in range(60)))
+        (self.folder / "torn").write_bytes((self.folder / "p").read_bytes()[:-9])
+        (self.folder / "torn.old").write_bytes((self.folder / "p").read_bytes())
+        (self.folder / "images").mkdir()
+        for stem in "train", "t10k":
+            for kind, sizes in ("images-idx3", (20, 4, 4)), ("labels-idx1", (20,)):
+                data = struct.pack(f">I{len(sizes)}I", 0x800 + len(sizes), *sizes)
+                data += bytes(i % 10 for i in range(20 * (16 if len(sizes) > 1 else 1)))
+                (self.folder / f"images/{stem}-{kind}-ubyte").write_bytes(data)
         self.start = self.files()
 
     def tearDown(self):
@@ -88,6 +101,7 @@ class Memory(unittest.TestCase):
         shutil.rmtree(self.folder)
         self.folder.mkdir()
         for name, data in self.start.items():
+            (self.folder / name).parent.mkdir(exist_ok=True)
             (self.folder / name).write_bytes(data)
 
     def run_well(self, words):

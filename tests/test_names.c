@@ -41,12 +41,12 @@ static void begin(small *s, const eden_config *config)
 static void test_names(void **state)
 {
     static const char *const bad[] = {
-        "", "\n", "a\tb", "\x1b[31m", "a\x7f", "\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2z", "\xe0\x80\x80",
+        "", "\n", "a\tb", "\x1b[31m", "a\x7f", "a\xc2\x80", "\xc2\x9f", "\xc2\x9b" "31m", "\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2z", "\xe0\x80\x80",
         "\xe0\x9f\xbf", "\xe2\x82", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf",
         "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "a\xe2\x28\xa1", "\xf0\x90\x28\xbc",
     };
     static const char *const good[] = {
-        " ", "%n%s", "a=b, c", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
+        " ", "%n%s", "a=b, c", "\xc2\xa0", "\xe2\x80\xae", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
         "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "'\"\\{}", "w@m",
     };
     char longest[257];
@@ -116,6 +116,60 @@ static void test_wrong_text(void **state)
     eden_optimizer_destroy(s.o);
 }
 
+/* What a terminal would obey, or turn around, is shown as one '?', and nothing else is. */
+static void test_controls(void **state)
+{
+    static const struct { const char *text, *shown; } cases[] = {
+        { "a\xc2\x80z", "a?z" },         { "a\xc2\x9b" "31m", "a?31m" },  { "a\xc2\x9f", "a?" },
+        { "\xc2\xa0", "\xc2\xa0" },      { "a\x7f", "a?" },              { "\xe2\x80\x8dz", "\xe2\x80\x8dz" },
+        { "\xe2\x80\x8ez", "?z" },       { "\xe2\x80\x8f", "?" },        { "\xe2\x80\x90", "\xe2\x80\x90" },
+        { "\xe2\x80\xa9", "\xe2\x80\xa9" }, { "\xe2\x80\xaaz", "?z" },  { "\xe2\x80\xae", "?" },
+        { "\xe2\x80\xaf", "\xe2\x80\xaf" }, { "\xe2\x81\xa5", "\xe2\x81\xa5" }, { "a\xe2\x81\xa6z", "a?z" },
+        { "\xe2\x81\xa9", "?" },         { "\xe2\x81\xaa", "\xe2\x81\xaa" }, { "\xe2\x82\xac", "\xe2\x82\xac" },
+        { "\xff\xc3\xa9", "?\xc3\xa9" },
+    };
+    char want[64];
+    small s;
+    (void)state;
+    begin(&s, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(want, sizeof want, "no tensor is called '%s'", cases[i].shown);
+        eden_error e;
+        assert_int_equal(eden_set_grad(s.o, cases[i].text, NULL, &e), EDEN_E_NAME);
+        assert_string_equal(e.text, want);
+    }
+    eden_optimizer_destroy(s.o);
+}
+
+/* What no file could hold is refused when it is given, not when all is to be saved. */
+static void test_unsavable(void **state)
+{
+    enum { MOST = 50000000 };
+    char *text = malloc(MOST + 1);
+    float w[4] = { 0 };
+    const eden_tensor t = eden_vector(w, NULL, 4);
+    small s;
+    (void)state;
+    assert_non_null(text);
+    begin(&s, NULL);
+    REFUSED(eden_add_tensor(s.o, "__metadata__", &t, NULL, error), EDEN_E_NAME, "cannot be called '__metadata__'");
+    REFUSED(eden_set_note(s.o, "n", "a\xff", error), EDEN_E_VALUE, "the note 'n' is not UTF-8");
+    memset(text, 'x', MOST), text[MOST] = 0;
+    REFUSED(eden_set_note(s.o, "n", text, error), EDEN_E_VALUE, "all notes would take 50000005 bytes");
+    text[MOST - 5] = 0;
+    OK(eden_set_note(s.o, "n", text, error));
+    REFUSED(eden_set_note(s.o, "m", "", error), EDEN_E_VALUE, "all notes would take 50000005 bytes");
+    OK(eden_set_note(s.o, "n", text + 5, error)); /* it takes its own place */
+    OK(eden_set_note(s.o, "m", "", error));
+    memset(text, '\x01', 10000000), text[10000000] = 0; /* 6 bytes each in JSON */
+    REFUSED(eden_set_note(s.o, "n", text, error), EDEN_E_VALUE, "at most 50000000");
+    assert_int_equal(strlen(eden_note(s.o, "n")), MOST - 10);
+    memset(text, '\n', 20000000), text[20000000] = 0;
+    OK(eden_set_note(s.o, "n", text, error));
+    free(text);
+    eden_optimizer_destroy(s.o);
+}
+
 static void test_notes(void **state)
 {
     small s;
@@ -138,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names), cmocka_unit_test(test_wrong_text), cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_controls), cmocka_unit_test(test_unsavable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

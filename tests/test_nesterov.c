@@ -165,6 +165,32 @@ static void test_going_back(void **state)
     eden_optimizer_destroy(page.o);
 }
 
+/* A group beside it that does not look ahead has its gradient where its weights are. */
+static void test_one_group_of_two(void **state)
+{
+    problem page;
+    float w[2] = { 3, -4 }, g[2] = { 1, -1 }, before[2];
+    eden_tensor t = eden_vector(w, g, 2);
+    (void)state;
+    start(&page, "lookahead=1");
+    OK(eden_add_group(page.o, "still", NULL, "lookahead=0", error));
+    OK(eden_add_tensor(page.o, "still", &t, "still", error));
+    for (int step = 0; step < 3; step++) {
+        memcpy(before, w, sizeof w);
+        OK(eden_lookahead_begin(page.o, error));
+        assert_memory_equal(before, w, sizeof w);
+        OK(eden_lookahead_end(page.o, error));
+        assert_memory_equal(before, w, sizeof w);
+        OK(eden_lookahead_begin(page.o, error));
+        gradient(&page);
+        g[0] = 1, g[1] = -1;
+        OK(eden_step(page.o, error));
+    }
+    /* Velocities of 1, 1.9, 2.71. */
+    assert_true(fabs((double)w[0] - (3 - lr * 5.61)) < 1e-6 && fabs((double)w[1] + 4 - lr * 5.61) < 1e-6);
+    eden_optimizer_destroy(page.o);
+}
+
 /* ---- refusals -------------------------------------------------------------------- */
 
 static void refused(const char *what, eden_status status, const eden_error *e, const char *part)
@@ -240,12 +266,39 @@ static void test_combinations(void **state)
     }
 }
 
+/* One tensor that looks ahead is enough, whichever of them it is. */
+static void test_one_of_many(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < 3; which++) {
+        float w[3] = { 1, 1, 1 }, g[3] = { 1, 1, 1 };
+        eden_error e = { 0, "" };
+        eden_optimizer *o = NULL;
+        assert_int_equal(eden_optimizer_create(&o, "sgd", NULL, &e), EDEN_OK);
+        assert_int_equal(eden_add_group(o, "ahead", NULL, NULL, &e), EDEN_OK);
+        assert_int_equal(eden_set_text(o, "ahead", "momentum=0.9, lookahead=1", &e), EDEN_OK);
+        for (size_t i = 0; i < 3; i++) {
+            const char name[2] = { (char)('a' + i), 0 };
+            const eden_tensor t = eden_vector(&w[i], &g[i], 1);
+            assert_int_equal(eden_add_tensor(o, name, &t, i == which ? "ahead" : NULL, &e), EDEN_OK);
+        }
+        for (int s = 0; s < 2; s++) {
+            assert_int_equal(eden_step(o, &e), EDEN_E_ORDER);
+            assert_int_equal(eden_lookahead_begin(o, &e), EDEN_OK);
+            assert_int_equal(eden_step(o, &e), EDEN_OK);
+        }
+        eden_optimizer_destroy(o);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_views),    cmocka_unit_test(test_page),
         cmocka_unit_test(test_preset),       cmocka_unit_test(test_going_back),
         cmocka_unit_test(test_out_of_order), cmocka_unit_test(test_combinations),
+        cmocka_unit_test(test_one_group_of_two),
+        cmocka_unit_test(test_one_of_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

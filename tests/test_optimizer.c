@@ -128,6 +128,16 @@ static void test_clipping(void **state)
     OK(eden_step(o, error));
     assert_true(a[0] == -0.5f && b[0] == 0.25f);
     eden_optimizer_destroy(o);
+
+    c.clip_norm = 2.5, c.clip_value = 4; /* the norm is that of what is clipped already: 5 */
+    a[0] = b[0] = 0, ga[0] = 3, gb[0] = -40;
+    o = create("sgd", &c);
+    OK(eden_set(o, NULL, "lr", 1, error));
+    add(o, "a", a, ga, 1);
+    add(o, "b", b, gb, 1);
+    OK(eden_step(o, error));
+    assert_true(a[0] == -1.5f && b[0] == 2);
+    eden_optimizer_destroy(o);
 }
 
 /* A float norm of 1e19 overflows when squared, one of 1e-30 vanishes. */

@@ -16,7 +16,7 @@ import sys
 
 sys.path.append(str(pathlib.Path(__file__).parent / "corpus"))
 from account import Refused, own_file, parse, whole  # noqa: E402
-from files import corpus  # noqa: E402
+from files import corpus, strangers  # noqa: E402
 
 READER = pathlib.Path(os.environ.get("EDEN_BUILD", "build/gcc")) / "tests" / "reader"
 FORMAT = 12  # EDEN_E_FORMAT
@@ -64,6 +64,15 @@ def test_classes():
             assert is_format(data) == (words is None), f"{id_}: Python says otherwise"
     assert wrong >= 180 and good >= 40
     return f"{wrong} classes refused for their reasons, {good} at the edge read"
+
+
+def test_strangers():
+    """What is not quite of a kind gets no hint."""
+    files = list(strangers())
+    hints = [answer.partition("; it looks like ")[2] for answer in judge([(b"f", data) for data in files])]
+    for data, hint in zip(files, hints):
+        assert not hint, (data[:20], hint)
+    return f"{len(files)} files that are nearly of a kind, none taken for it"
 
 
 def test_beginnings():
@@ -134,7 +143,7 @@ def main():
     if sys.argv[1:] == ["--reference"]:
         compare_with_reference()
         return 0
-    for test in (test_classes, test_beginnings, test_bytes, test_bits):
+    for test in (test_classes, test_strangers, test_beginnings, test_bytes, test_bits):
         print(test(), flush=True)
     return 0
 

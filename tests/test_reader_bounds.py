@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The largest headers take no more than four times their bytes, and little time.
 
-The memory is bounded by the system: the reader has just so much address space.
+The memory is bounded by the system: the reader has just so much address space. Of `eden inspect`,
+which loads libraries of its own, what is resident at most is measured.
 """
 import os
 import pathlib
@@ -12,6 +13,7 @@ import sys
 import tempfile
 
 READER = pathlib.Path(os.environ.get("EDEN_BUILD", "build/gcc")) / "tests" / "reader"
+EDEN = os.environ.get("EDEN", "build/gcc/eden")
 MEMORY, FORMAT = 6, 12  # EDEN_E_MEMORY, EDEN_E_FORMAT
 FACTOR = 4
 SLACK = 1 << 18  # the allocator's own, and the file's name
@@ -27,6 +29,12 @@ def million_tensors():
 
 def million_texts():
     return '{"__metadata__":{' + ",".join([f'"t{i}":""' for i in range(1_000_000)]) + "}}", 0, True
+
+
+def short_tensors():
+    """As many as a header has room for, all of them empty."""
+    return "{" + ",".join([f'"{i:x}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'
+                           for i in range(1_000_000)]) + "}", 0, True
 
 
 def aliases():
@@ -85,6 +93,40 @@ def test(folder, make):
     return f"{make.__name__}: {len(text)} bytes, {seconds:.2f} s, within {FACTOR} times that"
 
 
+# A process starts with the pages of the one that forks it counted as its own, so a small one forks.
+SMALL = """import os, subprocess, sys
+run = subprocess.Popen(sys.argv[2:], stdout=open(sys.argv[1], "wb"))
+_, status, used = os.wait4(run.pid, 0)
+print(os.waitstatus_to_exitcode(status), used.ru_maxrss * 1024)"""
+
+
+def resident(*words):
+    """The most bytes in memory that a command had at a time, its code, and its output's end."""
+    with tempfile.NamedTemporaryFile() as out:
+        done = subprocess.run([sys.executable, "-S", "-c", SMALL, out.name, EDEN, "inspect", *map(str, words)],
+                              capture_output=True, text=True, timeout=120, check=True)
+        code, most = map(int, done.stdout.split())
+        out.seek(-5, os.SEEK_END)
+        return most, code, out.read()
+
+
+def test_inspect(folder, make, *ways):
+    """The same bound for the command that prints them, over what it takes for nothing."""
+    text, data, good = make()
+    assert good
+    (folder / "none").write_bytes(struct.pack("<Q", 2) + b"{}")
+    with open(folder / "big", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text.encode() + bytes(data))
+    told = []
+    for words in ways:
+        least, (most, code, end) = resident(folder / "none", *words)[0], resident(folder / "big", *words)
+        assert code == 0 and (end.endswith(b"}\n") or not words), (make.__name__, words, code, end)
+        assert most - least <= FACTOR * len(text), f"{make.__name__} {words}: {most - least} bytes"
+        assert most - least > len(text) * 0.9, "what was measured was not this"
+        told.append(f"{(most - least) / len(text):.2f}")
+    return f"eden inspect, {make.__name__}: {len(text)} bytes, {', '.join(told)} times that"
+
+
 def test_lie(folder):
     """A length that the file has, but nothing behind it: no memory is asked for."""
     with open(folder / "sparse", "wb") as file:
@@ -108,6 +150,10 @@ def main():
                      same_name, many_dimensions):
             print(test(folder, make), flush=True)
         print(test_lie(folder))
+        if os.access(EDEN, os.X_OK):
+            print(test_inspect(folder, million_tensors, [], ["--json"]), flush=True)
+            print(test_inspect(folder, million_texts, ["--json"]), flush=True)
+            print(test_inspect(folder, short_tensors, ["--json"]), flush=True)
     return 0
 
 

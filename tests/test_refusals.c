@@ -222,8 +222,9 @@ static void test_sizes(void **state)
     REFUSED(eden_add_tensor(s.o, "x", &t, NULL, error), EDEN_E_DTYPE, "device 1");
     t = eden_vector(s.w, NULL, 1), t.reserved = 1;
     REFUSED(eden_add_tensor(s.o, "x", &t, NULL, error), ARGUMENT, "reserved");
-    t = eden_vector(s.w, NULL, 1), t.size += 8; /* of a later version */
-    OK(eden_add_tensor(s.o, "later", &t, NULL, error));
+    struct { eden_tensor t; unsigned char more[8]; } later = { eden_vector(s.w, NULL, 1), { 0 } };
+    later.t.size = sizeof later; /* of a later version */
+    OK(eden_add_tensor(s.o, "later", &later.t, NULL, error));
     /* More state than there can be: refused, and nothing changed. */
     REFUSED(eden_save(s.o, at("huge"), 0, error), EDEN_E_ARGUMENT, "overlap");
     eden_optimizer_destroy(s.o);
@@ -247,7 +248,8 @@ static void test_configs(void **state)
         { { .loss_scale = 3 }, "no power of two" },
         { { .loss_scale_window = 3 }, "no effect without" },
         { { .loss_scale = 2, .nonfinite = EDEN_APPLY }, "EDEN_APPLY does not" },
-        { { .clip_value = 1e-46 }, "clip_value = 1e-46" },
+        { { .clip_value = 1e-46 }, "clip_value = 1e-46 is too small for a float" },
+        { { .clip_norm = -1 }, "clip_norm = -1 is outside [0, 3.4e38]" },
         { { .clip_norm = 1e39 }, "clip_norm = 1e+39" },
     };
     eden_optimizer *o = NULL;
@@ -266,12 +268,57 @@ static void test_configs(void **state)
         { .average = EDEN_SWA, .average_start = UINT64_MAX, .average_every = UINT64_MAX },
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        eden_config c = good[i];
-        c.size = sizeof c + 8 * (i % 2); /* or of a later version */
+        struct { eden_config c; unsigned char more[8]; } later = { good[i], { 0 } };
+        later.c.size = sizeof later.c + 8 * (i % 2); /* or of a later version */
         o = NULL;
-        OK(eden_optimizer_create(&o, "sgd", &c, error));
+        OK(eden_optimizer_create(&o, "sgd", &later.c, error));
         eden_optimizer_destroy(o);
     }
+}
+
+enum { MORE = 24 };
+
+/* Each struct as a later version may have it, with something in its last byte or the first
+ * that is new: 0 if none of it is set. */
+static void test_later_structs(void **state)
+{
+    struct { eden_config c; unsigned char more[MORE]; } c = { EDEN_CONFIG_INIT, { 0 } };
+    struct { eden_tensor t; unsigned char more[MORE]; } t = { EDEN_TENSOR_INIT, { 0 } };
+    struct { eden_file_tensor t; unsigned char more[MORE]; } f = { EDEN_FILE_TENSOR_INIT, { 0 } };
+    struct { eden_rule_call c; unsigned char more[MORE]; } r = { EDEN_RULE_CALL_INIT, { 0 } };
+    double hypers[64];
+    eden_optimizer *o = NULL;
+    eden_file *file = NULL;
+    small s;
+    (void)state;
+    begin(&s, NULL);
+    OK(eden_save(s.o, at("later"), 0, error));
+    OK(eden_file_open(&file, at("later"), error));
+    r.c.rule = eden_rule_find("sgd", NULL), r.c.hypers = hypers;
+    OK(eden_rule_defaults(r.c.rule, hypers, 64));
+    c.c.size = sizeof c, t.t.size = sizeof t, f.t.size = sizeof f, r.c.size = sizeof r;
+    for (int k = 0; k < 2; k++) {
+        const size_t i = k ? MORE - 1 : 0;
+        c.more[i] = t.more[i] = f.more[i] = r.more[i] = 1;
+        REFUSED(eden_optimizer_create(&o, "sgd", &c.c, error), ARGUMENT, "config: something is set that Eden 0");
+        REFUSED(eden_add_tensor(s.o, "x", &t.t, NULL, error), ARGUMENT, "tensor 'x': something is set");
+        REFUSED(eden_file_at(file, 0, &f.t, error), ARGUMENT, "eden_file_at: tensor: something is set");
+        assert_int_equal(eden_rule_step(&r.c, NULL), ARGUMENT);
+        c.more[i] = t.more[i] = f.more[i] = r.more[i] = 0;
+    }
+    t.t.ndim = 1;
+    OK(eden_optimizer_create(&o, "sgd", &c.c, error));
+    OK(eden_add_tensor(s.o, "x", &t.t, NULL, error));
+    OK(eden_file_at(file, 0, &f.t, error));
+    OK(eden_rule_step(&r.c, NULL));
+    c.c.size = SIZE_MAX, t.t.size = SIZE_MAX, f.t.size = SIZE_MAX, r.c.size = SIZE_MAX;
+    REFUSED(eden_optimizer_create(&o, "sgd", &c.c, error), ARGUMENT, "is too large; start from EDEN_CONFIG_INIT");
+    REFUSED(eden_add_tensor(s.o, "y", &t.t, NULL, error), ARGUMENT, "is too large; start from EDEN_TENSOR_INIT");
+    REFUSED(eden_file_at(file, 0, &f.t, error), ARGUMENT, "is too large; start from EDEN_FILE_TENSOR_INIT");
+    assert_int_equal(eden_rule_step(&r.c, NULL), ARGUMENT);
+    eden_file_close(file);
+    eden_optimizer_destroy(o);
+    eden_optimizer_destroy(s.o);
 }
 
 /* A plain checkpoint says this and no more, so that what is off costs old readers nothing. */
@@ -306,7 +353,7 @@ int main(void)
         cmocka_unit_test(test_no_optimizer), cmocka_unit_test(test_no_other_pointer),
         cmocka_unit_test(test_no_file),      cmocka_unit_test(test_core),
         cmocka_unit_test(test_sizes),        cmocka_unit_test(test_configs),
-        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_keys),         cmocka_unit_test(test_later_structs),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -82,12 +82,32 @@ static void test_other_reason(void **state)
     eden_optimizer_destroy(m.o);
 }
 
+/* The tensor that is named has a gradient, whoever before it has none. */
+static void test_without_gradient(void **state)
+{
+    float w[2] = { 1, 1 }, g[2] = { 1, INFINITY };
+    eden_optimizer *o = NULL;
+    (void)state;
+    OK(eden_optimizer_create(&o, "sgd", NULL, error));
+    eden_tensor t = eden_vector(w, NULL, 2);
+    float other[2] = { 1, 1 };
+    OK(eden_add_tensor(o, "none", &t, NULL, error));
+    t.data = other, t.grad = g;
+    OK(eden_add_tensor(o, "bad", &t, NULL, error));
+    REFUSED(eden_step(o, error), EDEN_E_GRADIENT, "the gradient of 'bad' is infinite at element 1");
+    g[1] = 1;
+    OK(eden_step(o, error));
+    assert_true(w[0] == 1 && w[1] == 1 && other[1] < 1);
+    eden_optimizer_destroy(o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_mend, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_give_up, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_other_reason, make_folder, remove_folder),
+        cmocka_unit_test(test_without_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,31 +30,75 @@ static void say_slot(const eden_slot *slot)
         slot->when);
 }
 
-/* What the rule says to settings that do not go together. */
-static void say_verdict(const eden_rule *rule, const double *hypers, const char *base, size_t i)
+static const char fine[] = "fine";
+
+/* What the rule says to settings that do not go together, or ones outside their range. */
+static const char *verdict(const eden_rule *rule, const double *hypers, size_t *culprit)
 {
     const char *why = NULL;
+    if (!eden_rule_check(rule, hypers, culprit, &why)) return fine;
+    return why ? why : "";
+}
+
+static void say_verdict(const eden_rule *rule, const double *hypers, const char *base, size_t i)
+{
     size_t culprit = 0;
-    if (!eden_rule_check(rule, hypers, &culprit, &why) || !why) return;
+    const char *why = verdict(rule, hypers, &culprit);
+    if (!*why || why == fine) return;
     SAY("  %s %s = %g: %s, %s\n", base, eden_rule_hyper(rule, i)->name, hypers[i],
         eden_rule_hyper(rule, culprit)->name, why);
 }
 
-/* Each setting changed alone, from settings that are defaults, or none of them 0. */
-static void say_verdicts(const eden_rule *rule, int none_zero)
+/* Settings that are defaults, or none of them 0. */
+static void begin(const eden_rule *rule, int none_zero, double *base)
 {
-    static const double tries[] = { 0, 0.5, 1, 2 };
-    double base[ROOM], hypers[ROOM];
     const eden_hyper *h;
     if (eden_rule_defaults(rule, base, ROOM)) exit(2);
     for (size_t i = 0; none_zero && (h = eden_rule_hyper(rule, i)); i++)
         if (h->kind == EDEN_REAL && h->initial == 0) base[i] = 0.125;
-    for (size_t i = 0; (h = eden_rule_hyper(rule, i)); i++)
+}
+
+/* Each setting changed alone. */
+static void say_verdicts(const eden_rule *rule, int none_zero)
+{
+    static const double tries[] = { 0, 0.5, 1, 2 };
+    double base[ROOM], hypers[ROOM];
+    begin(rule, none_zero, base);
+    for (size_t i = 0; eden_rule_hyper(rule, i); i++)
         for (size_t k = 0; k < sizeof tries / sizeof *tries; k++) {
             memcpy(hypers, base, sizeof hypers);
             hypers[i] = tries[k];
             say_verdict(rule, hypers, none_zero ? "none 0," : "default,", i);
         }
+}
+
+/* A switch or a choice changed, and another setting to 0 or 1: where the verdict is that of
+ * neither alone. */
+static void say_pair(const eden_rule *rule, int none_zero, size_t i, size_t k)
+{
+    double base[ROOM], hypers[ROOM];
+    size_t culprit = 0;
+    begin(rule, none_zero, base);
+    for (int value = 0; value < 2; value++) {
+        const double changed = base[i] != 0 ? 0 : 1;
+        memcpy(hypers, base, sizeof hypers);
+        hypers[k] = value;
+        const char *second = verdict(rule, hypers, &culprit);
+        hypers[i] = changed;
+        const char *both = verdict(rule, hypers, &culprit);
+        hypers[k] = base[k];
+        size_t other;
+        if (!*both || strcmp(both, second) == 0 || strcmp(both, verdict(rule, hypers, &other)) == 0) continue;
+        SAY("  %s %s = %g, %s = %d: %s\n", none_zero ? "none 0," : "default,", eden_rule_hyper(rule, i)->name, changed,
+            eden_rule_hyper(rule, k)->name, value, both);
+    }
+}
+
+static void say_pairs(const eden_rule *rule, int none_zero)
+{
+    for (size_t i = 0; eden_rule_hyper(rule, i); i++)
+        for (size_t k = 0; eden_rule_hyper(rule, k); k++)
+            if (eden_rule_hyper(rule, i)->kind != EDEN_REAL && i != k) say_pair(rule, none_zero, i, k);
 }
 
 static void say_rule(const eden_rule *rule)
@@ -69,6 +113,8 @@ static void say_rule(const eden_rule *rule)
         SAY("  preset %s, %u: %s\n", preset->name, preset->year, preset->settings);
     say_verdicts(rule, 0);
     say_verdicts(rule, 1);
+    say_pairs(rule, 0);
+    say_pairs(rule, 1);
 }
 
 /* The number of the first line that differs, or 0. */

@@ -72,6 +72,8 @@ int flock(int fd, int operation)
 
 int fsync(int fd) { return fails("fsync") ? -1 : (int)syscall(SYS_fsync, fd); }
 
+int fchmod(int fd, mode_t mode) { return fails("fchmod") ? -1 : (int)syscall(SYS_fchmod, fd, mode); }
+
 int renameat(int a, const char *from, int b, const char *to)
 {
     if (intrude && !strstr(from, ".old")) { /* another save of the same path comes between */
@@ -131,6 +133,7 @@ static int fail_one_save(int n, uint32_t older, int on, int code)
     eden_error e = { 0, "" };
     const int files = open_files();
     save_well(at("p"), "old", 0);
+    assert_int_equal(chmod(at("p"), 0600), 0); /* which the new one takes over */
     arm(n, on, code);
     const eden_status status = save(at("p"), "new", older, &e);
     armed = 0;
@@ -143,9 +146,11 @@ static int fail_one_save(int n, uint32_t older, int on, int code)
     if (!status && !is_new) fail_msg("call %d (%s): success without a new file", n, failed_call);
     if (status && is_new && !strstr(e.text, "the new file is in place"))
         fail_msg("call %d (%s): '%s'", n, failed_call, e.text);
-    if (code == EINTR && strcmp(failed_call, "renameat") && strcmp(failed_call, "linkat") && status)
+    const int never_again = !strcmp(failed_call, "renameat") || !strcmp(failed_call, "linkat") ||
+                            !strcmp(failed_call, "fsync") || !strcmp(failed_call, "fchmod");
+    if (code == EINTR && !never_again && status)
         fail_msg("call %d (%s) is not tried again: %s", n, failed_call, e.text);
-    const int may_succeed = code == EINTR || (code == EPERM && !strcmp(failed_call, "linkat")) ||
+    const int may_succeed = (code == EINTR && !never_again) || (code == EPERM && !strcmp(failed_call, "linkat")) ||
                             (!failed_early && !strcmp(failed_call, "close"));
     if (!status && !may_succeed) fail_msg("call %d (%s), error %d: success", n, failed_call, code);
     /* Where files cannot have two names, the older one is not kept and that is all. */

@@ -208,7 +208,7 @@ static void test_places(void **state)
     refuse_save(at(name), "File name too long");
     name[255] = 0;
     save_well(at(name), "long", 0);
-    refuse_save(at(name), "cannot keep the older file as .old: File name too long");
+    refuse_save(at(name), "cannot keep an older file as .old: File name too long");
     assert_string_equal(note_of(at(name)), "long");
     assert_int_equal(mkdir(at("shut"), 0500), 0);
     if (geteuid() != 0) refuse_save(at("shut/f"), "Permission denied");

@@ -1,4 +1,5 @@
-/* test_surroundings.c - a locale with a decimal comma, a fork between steps, errno. */
+/* test_surroundings.c - a locale with a decimal comma, a fork between steps, errno,
+ * the caller's signals, and no standard streams. */
 #define _DEFAULT_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <eden/eden.h>
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,10 +164,48 @@ static void test_errno(void **state)
     end(&m);
 }
 
+/* Threads are started with all signals blocked; the caller's stay as they were. */
+static void test_signals(void **state)
+{
+    sigset_t some, before, after;
+    model m;
+    (void)state;
+    sigemptyset(&some);
+    sigaddset(&some, SIGUSR1);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &some, NULL), 0);
+    assert_int_equal(sigprocmask(SIG_BLOCK, NULL, &before), 0);
+    begin(&m, 3);
+    for (int s = 0; s < 2; s++) OK(eden_step(m.o, error));
+    end(&m);
+    assert_int_equal(sigprocmask(SIG_BLOCK, NULL, &after), 0);
+    for (int signal = 1; signal <= 31; signal++)
+        assert_int_equal(sigismember(&after, signal), sigismember(&before, signal));
+    assert_int_equal(sigprocmask(SIG_UNBLOCK, &some, NULL), 0);
+}
+
+/* A program without standard streams: the first file that is opened is number 0. */
+static void test_no_streams(void **state)
+{
+    const int input = dup(0);
+    model m;
+    (void)state;
+    close(0);
+    begin(&m, 1);
+    OK(eden_step(m.o, error));
+    OK(eden_save(m.o, at("a"), 0, error));
+    OK(eden_load(m.o, at("a"), 0, error));
+    assert_int_equal(close(0), -1); /* no file was left open */
+    assert_int_equal(count_files(".eden-tmp"), 0);
+    end(&m);
+    assert_int_equal(dup2(input, 0), 0);
+    close(input);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decimal_comma), cmocka_unit_test(test_fork), cmocka_unit_test(test_errno),
+        cmocka_unit_test(test_signals), cmocka_unit_test(test_no_streams),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

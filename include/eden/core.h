@@ -21,7 +21,9 @@
  *   Failure    is an eden_status other than EDEN_OK. Outputs and state are
  *              then as they were before the call.
  *   Structs    that you fill begin with `size`, set by their initializer
- *              macro, so that later versions can add fields at the end.
+ *              macro, so that later versions can add fields at the end. What
+ *              an older library does not know has to be zero there: a field
+ *              that is set is refused (EDEN_E_ARGUMENT), not ignored.
  *   Bits       the same inputs give the same bits for any instruction set, any
  *              compiler and any number of threads (NaN payloads aside).
  *   Floating   the caller's rounding mode, flush-to-zero setting and exception

@@ -27,16 +27,23 @@
  *         eden_optimizer_destroy(opt);
  *     }
  *
- * The conventions stand at the top of eden/core.h. Three more hold here:
+ * The conventions stand at the top of eden/core.h. Four more hold here:
  *
  *   Errors   every call that can fail ends in `eden_error *error`, which may be
  *            NULL. On failure it holds the status and a sentence that names the
  *            culprit and the mend. On success it is not written.
  *   Threads  one optimizer is used by one thread at a time; different ones are
  *            independent. A step uses the threads of eden_config.
+ *   Callbacks  a function that you hand over (a schedule, `run`, `tell`) is called
+ *            within a call. It may ask the optimizer and not change it: calls that
+ *            would are refused (EDEN_E_ORDER; only eden_get_at(), which several threads
+ *            may ask at once, does not tell), as are eden_get_state() and
+ *            eden_get_average(). It must not destroy the optimizer, and must return:
+ *            no longjmp() out of it.
  *   Names    tensors, groups, rules, settings and slots are found by name, in a
  *            program as in a checkpoint, never by order. A name is 1 to 255
- *            bytes of UTF-8 without control characters.
+ *            bytes of UTF-8 without control characters, U+0000 to U+001F and
+ *            U+007F to U+009F. A tensor cannot be called "__metadata__".
  */
 #ifndef EDEN_EDEN_H
 #define EDEN_EDEN_H
@@ -51,7 +58,8 @@ typedef struct eden_optimizer eden_optimizer;
 
 typedef struct {
     uint32_t status;  /* eden_status                                           */
-    char text[508];   /* one sentence, UTF-8, zero-terminated, cut at a character */
+    char text[508];   /* one sentence, UTF-8, zero-terminated, cut at a character,
+                         with '?' for control characters and marks of direction */
 } eden_error;
 
 /* ---- creating ----------------------------------------------------------- */

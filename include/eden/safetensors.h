@@ -75,11 +75,12 @@ EDEN_API eden_status eden_writer_tensor(eden_writer *writer, const char *name, c
                                         eden_error *error);
 
 /* Keep the file that is replaced as PATH.old: `older` 1. The default, 0, does not.
- * On file systems without hard links nothing is kept. */
+ * On file systems without hard links nothing is kept. The name needs room for ".old". */
 EDEN_API eden_status eden_writer_keep(eden_writer *writer, uint32_t older, eden_error *error);
 
 /* Write the file beside `path`, force it to the disk, and only then give it its name.
- * The same input makes the same bytes. */
+ * It gets the permission bits of a file that it replaces. The same input makes the same
+ * bytes. */
 EDEN_API eden_status eden_writer_write(eden_writer *writer, const char *path, eden_error *error);
 
 #ifdef __cplusplus

@@ -30,6 +30,7 @@
 
 #include <eden/safetensors.h>
 
+#include "engine/driver.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/text.h"
 
@@ -95,10 +96,12 @@ typedef struct {
     uint32_t parts, holds;      /* to be loaded, and in the file              */
     uint32_t flags;             /* EDEN_PARTIAL, EDEN_CONVERT                 */
     eden_optimizer *o, next;
+    uint64_t steps;             /* of the file's optimizer                     */
     unsigned char *other;       /* by group: has another rule in the file      */
     unsigned char *left;        /* by tensor: not loaded, as it differs        */
     void **weights;             /* by tensor, as they are stored               */
     eden_load_report report;
+    const eden_float_env *outside; /* the caller's floating-point environment  */
     size_t differences, listed;
     char list[340], first[200]; /* the first that left a tensor out            */
 } eden_loading;
@@ -118,8 +121,18 @@ void eden_extra(eden_loading *l, const char *format, const char *name);
 /* Is an entry of the file the weights of a tensor, and not state? */
 int eden_holds_weights(const eden_loading *l, const char *name);
 
-/* load_meta.c: fill next's groups, counts and notes. */
+/* load_meta.c: the value of a key made of these texts, or NULL; refuse KEY, or KEYNAME,
+ * for its value, or because it is missing; fill next's groups, counts and notes. */
+const char *eden_value_of(const eden_loading *l, const char *a, const char *b, const char *c,
+                          const char *d);
+eden_status eden_damaged(const eden_loading *l, const char *key, const char *name,
+                         const char *value, eden_error *error);
 eden_status eden_load_meta(eden_loading *l, eden_error *error);
+
+/* load_keys.c: what follows a prefix, or NULL; look at one key of the file, whose steps
+ * are known. */
+const char *eden_after(const char *key, const char *prefix);
+eden_status eden_check_key(eden_loading *l, const char *key, eden_error *error);
 
 /* load_weights.c: can the file's dtype become the tensor's? Read a tensor's weights into
  * l->weights[i], converted if that was asked for. */

@@ -34,7 +34,7 @@ static eden_status refuse(const eden_durable *d, const char *why, eden_error *er
 /* ---- where it goes ---------------------------------------------------------------- */
 
 /* The path with symbolic links followed, so that a link is not replaced by a file. */
-static eden_status resolve(const eden_durable *d, char **real, eden_error *error)
+static eden_status resolve(eden_durable *d, char **real, eden_error *error)
 {
     struct stat s;
     *real = realpath(d->path, NULL);
@@ -51,6 +51,7 @@ static eden_status resolve(const eden_durable *d, char **real, eden_error *error
         return refuse(d, "cannot write it: it is a device or a pipe, and only files can be replaced",
                       error);
     if (access(*real, W_OK) != 0) return eden_io_fail(error, d->path, "cannot write it", errno);
+    d->mode = (int)(s.st_mode & 0777);
     return EDEN_OK;
 }
 
@@ -71,17 +72,29 @@ static eden_status open_folder(eden_durable *d, char *real, eden_error *error)
     return EDEN_OK;
 }
 
+/* Every save but the first would fail where ".old" makes the name too long. */
+static eden_status check_older(const eden_durable *d, eden_error *error)
+{
+    struct stat s;
+    if (!d->keeps || fstatat(d->folder, d->older, &s, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENAMETOOLONG)
+        return EDEN_OK;
+    return refuse(d, "cannot keep an older file as .old: File name too long; choose a shorter one", error);
+}
+
 /* ---- the file beside it -------------------------------------------------------------
  * Its name follows from the target's, and who writes it holds a lock on it. So what a
  * killed process left is known by having no lock, and the next save takes its place. */
 
 #define SLOTS 1000u /* that many may write to one place at a time */
+#define GAP   8u    /* so many free ones in a row, and killed writers are looked for no further */
 
-static void temp_name(const eden_durable *d, char name[48], unsigned n)
+enum { TEMP_ROOM = sizeof ((eden_durable *)0)->temp, SECOND_ROOM = sizeof ((eden_durable *)0)->second };
+
+static void temp_name(const eden_durable *d, char name[TEMP_ROOM], unsigned n)
 {
     uint64_t hash = 14695981039346656037u; /* FNV-1a: a name of any length in 16 digits */
     for (const char *s = d->base; *s; s++) hash = (hash ^ (unsigned char)*s) * 1099511628211u;
-    snprintf(name, 48, ".eden-tmp.%016llx.%u", (unsigned long long)hash, n);
+    snprintf(name, TEMP_ROOM, ".eden-tmp.%016llx.%u", (unsigned long long)hash, n);
 }
 
 static int open_beside(int folder, const char *name, int flags)
@@ -106,12 +119,35 @@ static int hold(int folder, const char *name, int fd)
     return mine.st_dev == named.st_dev && mine.st_ino == named.st_ino;
 }
 
-/* Remove the file that has a name if nobody holds it. */
-static void remove_stale(int folder, const char *name)
+/* Open and lock the file that has a name; -1 if there is none, or another holds it. */
+static int take(int folder, const char *name)
 {
     const int fd = open_beside(folder, name, O_NONBLOCK);
+    if (fd < 0 || hold(folder, name, fd) == 1) return fd;
+    close(fd);
+    return -1;
+}
+
+/* Remove the file that has a name if nobody holds it, and its second name, which belongs
+ * to whoever holds it. */
+static void remove_stale(int folder, const char *name)
+{
+    char second[SECOND_ROOM];
+    const int fd = take(folder, name);
     if (fd < 0) return;
-    if (hold(folder, name, fd) == 1) unlinkat(folder, name, 0);
+    snprintf(second, sizeof second, "%s.old", name);
+    unlinkat(folder, second, 0);
+    unlinkat(folder, name, 0);
+    close(fd);
+}
+
+/* A second name whose first is gone was left between two renames; but a writer that is
+ * there now holds what is the target. */
+static void remove_second(const eden_durable *d, const char *second)
+{
+    const int fd = take(d->folder, d->base);
+    if (fd < 0) return;
+    unlinkat(d->folder, second, 0);
     close(fd);
 }
 
@@ -125,9 +161,36 @@ static int create(int folder, const char *name)
     return -1;
 }
 
+/* Where several wrote, those that were killed have left files that no later one needs the
+ * place of. Nothing is removed where locks cannot tell. */
+static void sweep(const eden_durable *d)
+{
+    char name[TEMP_ROOM], second[SECOND_ROOM];
+    if (hold(d->folder, d->temp, d->fd) != 1) return;
+    for (unsigned n = 0, free_ones = 0; n < SLOTS && free_ones < GAP; n++) {
+        temp_name(d, name, n);
+        if (strcmp(name, d->temp) == 0) continue;
+        snprintf(second, sizeof second, "%s.old", name);
+        const int first_is = faccessat(d->folder, name, F_OK, 0) == 0;
+        const int second_is = faccessat(d->folder, second, F_OK, 0) == 0;
+        if (first_is) remove_stale(d->folder, name);
+        else if (second_is) remove_second(d, second);
+        free_ones = first_is || second_is ? 0 : free_ones + 1;
+    }
+}
+
+/* Before anything is written that others are not to read. */
+static int keep_mode(const eden_durable *d)
+{
+    struct stat s;
+    if (d->mode < 0) return 0;
+    if (fstat(d->fd, &s) != 0) return errno;
+    return (int)(s.st_mode & 0777) == d->mode || fchmod(d->fd, (mode_t)d->mode) == 0 ? 0 : errno;
+}
+
 static eden_status open_temp(eden_durable *d, eden_error *error)
 {
-    char name[sizeof d->temp];
+    char name[TEMP_ROOM];
     for (unsigned n = 0; n < SLOTS && d->fd < 0; n++) {
         temp_name(d, name, n);
         d->fd = create(d->folder, name);
@@ -142,15 +205,19 @@ static eden_status open_temp(eden_durable *d, eden_error *error)
     /* Whoever holds the file has its second name as well. */
     snprintf(d->second, sizeof d->second, "%s.old", d->temp);
     unlinkat(d->folder, d->second, 0);
-    return EDEN_OK;
+    sweep(d);
+    const int code = keep_mode(d);
+    return code ? eden_io_fail(error, d->path, "cannot give the new file the old one's permissions", code)
+                : EDEN_OK;
 }
 
-eden_status eden_durable_begin(eden_durable *d, const char *path, eden_error *error)
+eden_status eden_durable_begin(eden_durable *d, const char *path, uint32_t older, eden_error *error)
 {
     char *real = NULL;
-    *d = (eden_durable){ path, NULL, NULL, -1, -1, -1, "", "" };
+    *d = (eden_durable){ .path = path, .keeps = older, .mode = -1, .folder = -1, .fd = -1, .lock = -1 };
     eden_status status = resolve(d, &real, error);
     if (!status) status = open_folder(d, real, error);
+    if (!status) status = check_older(d, error);
     if (!status) status = open_temp(d, error);
     free(real);
     return status;
@@ -171,21 +238,11 @@ eden_status eden_durable_write(eden_durable *d, const void *data, size_t bytes, 
     return EDEN_OK;
 }
 
-static int sync_file(int fd)
-{
-    int result;
-    do result = fsync(fd);
-    while (result != 0 && errno == EINTR);
-    return result;
-}
-
 /* Give the file that has the name now a second one, under which it stays when the name
  * goes to the new file. Returns 0, or why not. */
 static int link_older(const eden_durable *d)
 {
-    struct stat s;
-    if (linkat(d->folder, d->base, d->folder, d->second, 0) == 0)
-        return fstatat(d->folder, d->older, &s, AT_SYMLINK_NOFOLLOW) && errno == ENAMETOOLONG ? errno : 0;
+    if (linkat(d->folder, d->base, d->folder, d->second, 0) == 0) return 0;
     switch (errno) {
     /* No file yet, or a file system without links: there is nothing to keep. */
     case ENOENT: case EPERM: case EMLINK: case ENOSYS: case ENOTSUP: return 0;
@@ -206,19 +263,19 @@ static int keep_older(const eden_durable *d)
 /* Force the folder to the disk. Some file systems have nothing to force, and say so. */
 static int sync_folder(const eden_durable *d)
 {
-    return sync_file(d->folder) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
+    return fsync(d->folder) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
 }
 
-static eden_status replace(eden_durable *d, uint32_t older, eden_error *error)
+static eden_status replace(eden_durable *d, eden_error *error)
 {
-    int code = older ? link_older(d) : 0;
+    int code = d->keeps ? link_older(d) : 0;
     if (code) return eden_io_fail(error, d->path, "cannot keep the older file as .old", code);
     if (renameat(d->folder, d->temp, d->folder, d->base) != 0)
         return eden_io_fail(error, d->path, "cannot replace it", errno);
     d->temp[0] = 0;
     int unsure = sync_folder(d);
-    code = older ? keep_older(d) : 0;
-    if (older && !unsure) unsure = sync_folder(d);
+    code = d->keeps ? keep_older(d) : 0;
+    if (d->keeps && !unsure) unsure = sync_folder(d);
     if (unsure)
         return eden_io_fail(error, d->path,
                             "the new file is in place, but a power failure may still undo it", unsure);
@@ -228,17 +285,18 @@ static eden_status replace(eden_durable *d, uint32_t older, eden_error *error)
     return EDEN_OK;
 }
 
-eden_status eden_durable_commit(eden_durable *d, uint32_t older, eden_error *error)
+eden_status eden_durable_commit(eden_durable *d, eden_error *error)
 {
     /* After an error the system may call the lost pages clean, so a second fsync() that
-     * succeeds would mean nothing: the file is given up. */
-    if (sync_file(d->fd) != 0) return eden_io_fail(error, d->path, "cannot force it to the disk", errno);
+     * succeeds would mean nothing: the file is given up. So also after a signal, for
+     * nobody says what was lost before it came. */
+    if (fsync(d->fd) != 0) return eden_io_fail(error, d->path, "cannot force it to the disk", errno);
     /* The lock is to last until the file has its name. */
     d->lock = fcntl(d->fd, F_DUPFD_CLOEXEC, 0);
     const int closed = close(d->fd), code = errno;
     d->fd = -1;
     if (closed != 0 && code != EINTR) return eden_io_fail(error, d->path, "cannot close it", code);
-    return replace(d, older, error);
+    return replace(d, error);
 }
 
 void eden_durable_end(eden_durable *d)

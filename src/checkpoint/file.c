@@ -144,24 +144,33 @@ static eden_status check_number(const eden_file *f, size_t i, eden_error *error)
 
 eden_status eden_file_at(const eden_file *f, size_t i, eden_file_tensor *tensor, eden_error *error)
 {
-    const eden_status status = check_number(f, i, error);
+    eden_status status = check_number(f, i, error);
     if (status) return status;
-    if (!tensor || tensor->size < sizeof *tensor)
+    if (!tensor)
         return eden_fail(error, EDEN_E_ARGUMENT,
-                         "eden_file_at: start the tensor from EDEN_FILE_TENSOR_INIT");
+                         "eden_file_at: tensor is NULL; start it from EDEN_FILE_TENSOR_INIT");
+    status = eden_check_struct(tensor, sizeof *tensor, "eden_file_at: tensor", "EDEN_FILE_TENSOR_INIT", error);
+    if (status) return status;
     const eden_header *h = &f->header;
     const eden_header_entry *entry = &h->entries[i];
     if (entry->ndim > EDEN_MAX_DIMS)
         return eden_fail(error, EDEN_E_FORMAT, "'%s': tensor '%.99s' has %u dimensions; at most %d fit",
                          f->path, eden_header_text(h, entry->name), entry->ndim, EDEN_MAX_DIMS);
     memset(tensor->shape, 0, sizeof tensor->shape);
+    eden_file_look(f, i, tensor, tensor->shape);
+    return EDEN_OK;
+}
+
+void eden_file_look(const eden_file *f, size_t i, eden_file_tensor *tensor, uint64_t *shape)
+{
+    const eden_header *h = &f->header;
+    const eden_header_entry *entry = &h->entries[i];
     tensor->name = eden_header_text(h, entry->name);
     tensor->dtype = eden_format_name(entry->format);
     tensor->ndim = entry->ndim;
     tensor->reserved = 0;
     tensor->bytes = entry->end - entry->begin;
-    eden_header_shape(h, entry, tensor->shape);
-    return EDEN_OK;
+    eden_header_shape(h, entry, shape);
 }
 
 size_t eden_file_find(const eden_file *f, const char *name)

@@ -333,7 +333,10 @@ static eden_status check_sums(eden_header *h, const char *path, int upper_hex, e
         return eden_fail(error, EDEN_E_FORMAT, "'%s' says that Eden wrote it and has no checksums: another "
                          "program changed it, and nothing tells how", path);
     }
-    if (kind != EDEN_NO_NAME && strcmp(eden_header_text(h, h->pairs[kind].value), EDEN_SUM_KIND) != 0)
+    if (kind == EDEN_NO_NAME)
+        return eden_fail(error, EDEN_E_FORMAT, "'%s': the header is damaged: it has checksums and does not say of "
+                         "what kind, " EDEN_SUM_KIND_KEY, path);
+    if (strcmp(eden_header_text(h, h->pairs[kind].value), EDEN_SUM_KIND) != 0)
         return eden_fail(error, EDEN_E_FORMAT, "'%s': the header is damaged, or its checksums are of a kind "
                          "that Eden %s does not know: '%.40s'", path, eden_version(),
                          eden_header_text(h, h->pairs[kind].value));

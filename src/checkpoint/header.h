@@ -2,7 +2,7 @@
 #ifndef EDEN_HEADER_H
 #define EDEN_HEADER_H
 
-#include <eden/eden.h>
+#include <eden/safetensors.h>
 
 #include "checkpoint/json.h"
 #include "checkpoint/names.h"
@@ -42,5 +42,9 @@ const char *eden_header_text(const eden_header *header, uint32_t place);
 
 /* The dimensions of an entry, of which there are entry->ndim. */
 void eden_header_shape(const eden_header *header, const eden_header_entry *entry, uint64_t *shape);
+
+/* eden_file_at() for a tensor of up to EDEN_NDIM_MOST dimensions, with its shape apart. Not
+ * of the interface: cli/inspect.h declares it again, for the command has the static library. */
+void eden_file_look(const eden_file *file, size_t i, eden_file_tensor *tensor, uint64_t *shape);
 
 #endif

@@ -9,19 +9,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/driver.h"
+/* Of programs older than `tell`. */
+#define REPORT_OLDEST offsetof(eden_load_report, tell)
 
 #define FLAGS ((uint32_t)(EDEN_PARTIAL | EDEN_CONVERT))
 
 /* ---- differences --------------------------------------------------------------- */
 
+/* It finds the caller's environment, and what it leaves is not ours. */
+static void tell(eden_loading *l, const char *difference)
+{
+    eden_error printable;
+    eden_float_env left;
+    if (!l->report.tell) return;
+    eden_fail(&printable, EDEN_E_MISMATCH, "%s", difference);
+    eden_float_leave(l->outside);
+    l->o->busy = 1;
+    l->report.tell(l->report.context, printable.text);
+    l->o->busy = 0;
+    eden_float_enter(&left);
+}
+
+/* All of it is told; where a long name would fill the list, its middle is left out there. */
 void eden_differ(eden_loading *l, const char *format, ...)
 {
-    char one[240];
+    char all[800], one[240];
     va_list list;
     va_start(list, format);
-    vsnprintf(one, sizeof one, format, list);
+    vsnprintf(all, sizeof all, format, list);
     va_end(list);
+    tell(l, all);
+    const size_t length = strlen(all);
+    if (length < sizeof one) memcpy(one, all, length + 1);
+    else snprintf(one, sizeof one, "%.140s...%s", all, all + length - 90);
     const size_t used = strlen(l->list);
     const int all_listed = l->listed == l->differences++;
     if (!all_listed || used + strlen(one) + 3 > sizeof l->list) return;
@@ -45,18 +65,21 @@ int eden_leaves_out(eden_loading *l, size_t i, eden_mark mark, int missing)
     l->left[i] = 1;
     l->next.tensors[i].steps = l->o->tensors[i].steps;
     l->next.tensors[i].averaged = l->o->tensors[i].averaged;
+    /* No tensor has taken more steps than its optimizer. */
+    if (l->next.tensors[i].steps > l->next.steps) l->next.steps = l->next.tensors[i].steps;
     return 1;
 }
 
 void eden_extra(eden_loading *l, const char *format, const char *name)
 {
-    char text[160];
+    char text[400];
+    snprintf(text, sizeof text, format, name);
     if (l->flags & EDEN_PARTIAL) {
         l->report.extra++;
-        return;
+        tell(l, text);
+    } else {
+        eden_differ(l, "%s", text);
     }
-    snprintf(text, sizeof text, format, name);
-    eden_differ(l, "%s", text);
 }
 
 static eden_status report_differences(const eden_loading *l, eden_error *error)
@@ -220,20 +243,21 @@ static eden_status load(eden_loading *l, eden_error *error)
 static eden_status load_as(eden_optimizer *o, const char *call, const char *path, uint32_t parts,
                            uint32_t flags, eden_load_report *report, eden_error *error)
 {
-    eden_loading l = { .o = o, .path = path, .flags = flags, .report = EDEN_LOAD_REPORT_INIT };
     eden_float_env saved;
+    eden_loading l = { .o = o, .path = path, .flags = flags, .outside = &saved, .report = EDEN_LOAD_REPORT_INIT };
     eden_status status = eden_check_parts(o, call, path, &parts, 0, error);
     if (status) return status;
     if (flags & EDEN_CONVERT && parts != EDEN_WEIGHTS)
         return eden_fail(error, EDEN_E_ARGUMENT, "%s: EDEN_CONVERT goes with EDEN_WEIGHTS alone; state that is "
                          "rounded would not continue bit for bit", call);
     l.parts = parts;
+    if (report && report->size >= sizeof *report) l.report.tell = report->tell, l.report.context = report->context;
     eden_float_enter(&saved); /* whether a value fits a float is a matter of rounding */
     status = load(&l, error);
     eden_float_leave(&saved);
     if (status || !report) return status;
     l.report.loaded = o->tensor_count - l.report.missing - l.report.different;
-    *report = l.report;
+    memcpy(&report->loaded, &l.report.loaded, REPORT_OLDEST - offsetof(eden_load_report, loaded));
     return EDEN_OK;
 }
 
@@ -248,7 +272,11 @@ eden_status eden_load(eden_optimizer *o, const char *path, uint32_t parts, eden_
 eden_status eden_load_as(eden_optimizer *o, const char *path, uint32_t parts, eden_load_report *report,
                          eden_error *error)
 {
-    if (!report || report->size < sizeof *report)
-        return eden_fail(error, EDEN_E_ARGUMENT, "eden_load_as: start the report from EDEN_LOAD_REPORT_INIT");
+    if (!report)
+        return eden_fail(error, EDEN_E_ARGUMENT, "eden_load_as: report is NULL; start it from EDEN_LOAD_REPORT_INIT");
+    const size_t known = report->size == REPORT_OLDEST ? REPORT_OLDEST : sizeof *report;
+    const eden_status status =
+        eden_check_struct(report, known, "eden_load_as: report", "EDEN_LOAD_REPORT_INIT", error);
+    if (status) return status;
     return load_as(o, "eden_load_as", path, parts & ~FLAGS, parts & FLAGS, report, error);
 }

@@ -7,9 +7,8 @@
 
 #include "optimizer/settings.h"
 
-/* The value of a key made of these texts, or NULL. */
-static const char *value_of(const eden_loading *l, const char *a, const char *b, const char *c,
-                            const char *d)
+const char *eden_value_of(const eden_loading *l, const char *a, const char *b, const char *c,
+                          const char *d)
 {
     char key[EDEN_KEY_ROOM];
     eden_join(key, a, b, c, d);
@@ -19,12 +18,12 @@ static const char *value_of(const eden_loading *l, const char *a, const char *b,
 static int is_marked(const eden_loading *l, const char *a, const char *b, const char *c,
                      const char *d)
 {
-    const char *value = value_of(l, a, b, c, d);
+    const char *value = eden_value_of(l, a, b, c, d);
     return value && strcmp(value, "1") == 0;
 }
 
-static eden_status damaged(const eden_loading *l, const char *key, const char *name,
-                           const char *value, eden_error *error)
+eden_status eden_damaged(const eden_loading *l, const char *key, const char *name,
+                         const char *value, eden_error *error)
 {
     if (!value)
         return eden_fail(error, EDEN_E_FORMAT, "%.100s: %s%.100s is missing; the file is damaged",
@@ -49,11 +48,11 @@ static eden_status load_text_schedule(const eden_loading *l, eden_group *group, 
                                       const char *text, eden_error *error)
 {
     const char *setting = group->rule->hypers[h].name;
-    const char *memory = value_of(l, "eden.plateau.", setting, ".", group->name);
+    const char *memory = eden_value_of(l, "eden.plateau.", setting, ".", group->name);
     eden_schedule_node *schedule = &group->settings[h].schedule;
     eden_error cause = { EDEN_OK, "" };
     if (group->rule->hypers[h].kind != EDEN_REAL)
-        return damaged(l, "eden.schedule.", setting, text, error);
+        return eden_damaged(l, "eden.schedule.", setting, text, error);
     if (eden_schedule_compile(schedule, text, &cause)) return in_group(l, group, &cause, error);
     group->settings[h].has_schedule = 1; /* from here on it is freed with the group */
 
@@ -61,7 +60,8 @@ static eden_status load_text_schedule(const eden_loading *l, eden_group *group, 
     if (!fresh) return eden_fail(error, EDEN_E_MEMORY, "no memory to load %.100s", l->path);
     const int remembers = *fresh != 0;
     free(fresh);
-    if (remembers && !memory) return damaged(l, "eden.plateau.", setting, NULL, error);
+    if (remembers && !memory) return eden_damaged(l, "eden.plateau.", setting, NULL, error);
+    if (!remembers && memory) return eden_damaged(l, "eden.plateau.", setting, memory, error);
     if (memory && eden_schedule_remember(schedule, memory, &cause))
         return in_group(l, group, &cause, error);
     return EDEN_OK;
@@ -73,14 +73,14 @@ static eden_status load_schedule(eden_loading *l, size_t g, size_t h, eden_error
     eden_group *group = &l->next.groups[g];
     const eden_setting *live = &l->o->groups[g].settings[h];
     const char *setting = group->rule->hypers[h].name;
-    const char *text = value_of(l, "eden.schedule.", setting, ".", group->name);
+    const char *text = eden_value_of(l, "eden.schedule.", setting, ".", group->name);
     const int custom = is_marked(l, "eden.custom.", setting, ".", group->name);
     const int is_custom = live->has_schedule && live->schedule.function;
     if (custom && !is_custom)
-        eden_differ(l, "the schedule of %s in group '%.60s' is a function in the file; set it with "
+        eden_differ(l, "the schedule of %s in group '%.255s' is a function in the file; set it with "
                     "eden_schedule_custom() first", setting, group->name);
     else if (!custom && is_custom)
-        eden_differ(l, "the schedule of %s in group '%.60s' is a function here and not in the file",
+        eden_differ(l, "the schedule of %s in group '%.255s' is a function here and not in the file",
                     setting, group->name);
     else if (custom)
         group->settings[h] = (eden_setting){ .has_schedule = 1, .schedule = live->schedule };
@@ -100,18 +100,18 @@ static int inherits_other(const eden_loading *l, size_t g, int own)
 static int same_group(eden_loading *l, size_t g)
 {
     const eden_group *group = &l->next.groups[g];
-    const char *rule = value_of(l, "eden.rule.", group->name, "", "");
+    const char *rule = eden_value_of(l, "eden.rule.", group->name, "", "");
     const int own = is_marked(l, "eden.own_rule.", group->name, "", "");
     l->other[g] = 1;
     if (!rule)
-        eden_differ(l, "group '%.60s' is not in the file", group->name);
+        eden_differ(l, "group '%.255s' is not in the file", group->name);
     else if (inherits_other(l, g, own))
         return 0;
     else if (strcmp(rule, eden_rule_of(group)) != 0)
-        eden_differ(l, "group '%.60s' uses %.40s in the file and %s here", group->name, rule,
+        eden_differ(l, "group '%.255s' uses %.40s in the file and %s here", group->name, rule,
                     eden_rule_of(group));
     else if (own != (group->own_rule != 0))
-        eden_differ(l, "group '%.60s' %s in the file and %s here", group->name,
+        eden_differ(l, "group '%.255s' %s in the file and %s here", group->name,
                     own ? "has a rule of its own" : "inherits its rule",
                     own ? "inherits it" : "has one of its own");
     else
@@ -127,8 +127,8 @@ static eden_status load_group(eden_loading *l, size_t g, eden_error *error)
     eden_error cause = { EDEN_OK, "" };
     if (!same_group(l, g)) return EDEN_OK;
 
-    const char *settings = value_of(l, "eden.settings.", group->name, "", "");
-    if (!settings) return damaged(l, "eden.settings.", group->name, NULL, error);
+    const char *settings = eden_value_of(l, "eden.settings.", group->name, "", "");
+    if (!settings) return eden_damaged(l, "eden.settings.", group->name, NULL, error);
     if (eden_parse_settings(group->rule, settings, values, given, &cause))
         return in_group(l, group, &cause, error);
     for (size_t h = 0; h < group->rule->hyper_count; h++) {
@@ -145,8 +145,8 @@ static eden_status load_group(eden_loading *l, size_t g, eden_error *error)
 static eden_status load_count(const eden_loading *l, const char *key, const char *name,
                               uint64_t *count, eden_error *error)
 {
-    const char *text = value_of(l, key, name, "", "");
-    return text && eden_read_count(text, count) ? EDEN_OK : damaged(l, key, name, text, error);
+    const char *text = eden_value_of(l, key, name, "", "");
+    return text && eden_read_count(text, count) ? EDEN_OK : eden_damaged(l, key, name, text, error);
 }
 
 static eden_status load_config(eden_loading *l, eden_error *error)
@@ -156,7 +156,7 @@ static eden_status load_config(eden_loading *l, eden_error *error)
         const char *key = eden_config_key(i), *text = eden_file_value(l->file, key);
         const char *here = eden_config_text(&l->next.config, i, number);
         if (!text) text = eden_config_absent(i);
-        if (!text) return damaged(l, key, "", NULL, error);
+        if (!text) return eden_damaged(l, key, "", NULL, error);
         if (strcmp(text, here) != 0)
             eden_differ(l, "config.%s is %.30s in the file and %s here", key + strlen("eden."), text,
                         here);
@@ -173,12 +173,12 @@ static eden_status load_loss_scale(eden_loading *l, eden_error *error)
     const char *scale = eden_file_value(l->file, "eden.loss_scale_now");
     if (!scale || !eden_read_number(scale, strlen(scale), &next->loss_scale) ||
         !eden_is_loss_scale(next->loss_scale))
-        return damaged(l, "eden.loss_scale_now", "", scale, error);
+        return eden_damaged(l, "eden.loss_scale_now", "", scale, error);
     const eden_status status = load_count(l, "eden.loss_scale_good", "", &good, error);
     if (!status && good >= next->config.loss_scale_window) {
         /* With another window it may well be right. */
         if (l->differences) return EDEN_OK;
-        return damaged(l, "eden.loss_scale_good", "", eden_file_value(l->file, "eden.loss_scale_good"), error);
+        return eden_damaged(l, "eden.loss_scale_good", "", eden_file_value(l->file, "eden.loss_scale_good"), error);
     }
     next->good = (uint32_t)good;
     return status;
@@ -190,12 +190,13 @@ static eden_status load_counts(eden_loading *l, eden_error *error)
     eden_status status = load_count(l, "eden.steps", "", &next->steps, error);
     if (!status) status = load_count(l, "eden.skipped", "", &next->skipped, error);
     if (status) return status;
+    l->steps = next->steps;
 
     const char *norm = eden_file_value(l->file, "eden.grad_norm");
     if (norm && strcmp(norm, "nan") == 0) next->grad_norm = NAN;
     else if (norm && strcmp(norm, "infinity") == 0) next->grad_norm = INFINITY;
     else if (!norm || !eden_read_number(norm, strlen(norm), &next->grad_norm) || next->grad_norm < 0)
-        return damaged(l, "eden.grad_norm", "", norm, error);
+        return eden_damaged(l, "eden.grad_norm", "", norm, error);
     status = load_config(l, error);
     return status ? status : load_loss_scale(l, error);
 }
@@ -205,7 +206,16 @@ static eden_status load_averaged(const eden_loading *l, eden_entry *entry, eden_
     if (!entry->averages || !eden_file_value(l->file, "eden.average")) return EDEN_OK;
     const eden_status status = load_count(l, "eden.averaged.", entry->name, &entry->averaged, error);
     if (status || entry->averaged <= entry->steps) return status;
-    return damaged(l, "eden.averaged.", entry->name, value_of(l, "eden.averaged.", entry->name, "", ""), error);
+    return eden_damaged(l, "eden.averaged.", entry->name, eden_value_of(l, "eden.averaged.", entry->name, "", ""), error);
+}
+
+/* Does the file say that some tensor rounds by chance? */
+static int file_takes_chances(const eden_loading *l)
+{
+    const char *key;
+    for (size_t i = 0; (key = eden_file_key(l->file, i)); i++)
+        if (eden_after(key, "eden.storage.") && strstr(eden_file_value(l->file, key), ",stochastic")) return 1;
+    return 0;
 }
 
 /* Of rounding by chance; where only one side has that, storages differ. */
@@ -213,9 +223,11 @@ static eden_status load_seed(eden_loading *l, eden_error *error)
 {
     uint64_t seed = 0;
     const char *text = eden_file_value(l->file, "eden.seed");
-    if (!text || !eden_takes_chances(&l->next)) return EDEN_OK;
+    const int chances = file_takes_chances(l);
+    if (!text && !chances) return EDEN_OK;
+    if (!chances) return eden_damaged(l, "eden.seed", "", text, error);
     const eden_status status = load_count(l, "eden.seed", "", &seed, error);
-    if (!status && seed != l->next.config.seed)
+    if (!status && eden_takes_chances(&l->next) && seed != l->next.config.seed)
         eden_differ(l, "config.seed is %.30s in the file and %llu here", text,
                     (unsigned long long)l->next.config.seed);
     return status;
@@ -226,101 +238,44 @@ static eden_status load_tensor(eden_loading *l, eden_entry *entry, eden_error *e
     const char *here = l->next.groups[entry->group].name, *name = entry->name;
     char number[EDEN_NUMBER_ROOM];
     uint64_t split = 1;
-    if (!value_of(l, "eden.steps.", name, "", "")) {
-        if (!(l->parts & EDEN_WEIGHTS)) eden_differ(l, "tensor '%.60s' is not in the file", name);
+    if (!eden_value_of(l, "eden.steps.", name, "", "")) {
+        if (!(l->parts & EDEN_WEIGHTS)) eden_differ(l, "tensor '%.255s' is not in the file", name);
         return EDEN_OK; /* else its weights will be missed */
     }
     eden_status status = load_count(l, "eden.steps.", name, &entry->steps, error);
-    if (!status && value_of(l, "eden.split.", name, "", ""))
+    if (!status && eden_value_of(l, "eden.split.", name, "", ""))
         status = load_count(l, "eden.split.", name, &split, error);
     if (!status) status = load_averaged(l, entry, error);
-    const char *group = value_of(l, "eden.group.", name, "", "");
-    if (!status && !group) status = damaged(l, "eden.group.", name, NULL, error);
+    const char *group = eden_value_of(l, "eden.group.", name, "", "");
+    if (!status && !group) status = eden_damaged(l, "eden.group.", name, NULL, error);
     if (status) return status;
     if (strcmp(group, here) != 0)
-        eden_differ(l, "tensor '%.60s' is in group '%.60s' in the file and in '%.60s' here", name, group,
+        eden_differ(l, "tensor '%.255s' is in group '%.255s' in the file and in '%.255s' here", name, group,
                     here);
-    const char *storage = value_of(l, "eden.storage.", name, "", "");
+    const char *storage = eden_value_of(l, "eden.storage.", name, "", "");
     if (!storage) storage = EDEN_PLAIN_STORAGE;
     if (strcmp(storage, eden_storage_text(&entry->tensor, number)) != 0)
-        eden_differ(l, "tensor '%.60s' is stored as %.30s in the file and as %s here", name, storage,
+        eden_differ(l, "tensor '%.255s' is stored as %.30s in the file and as %s here", name, storage,
                     number);
     if (split != eden_split_of(&entry->tensor))
-        eden_differ(l, "tensor '%.60s' has split = %llu in the file and %u here", name,
+        eden_differ(l, "tensor '%.255s' has split = %llu in the file and %u here", name,
                     (unsigned long long)split, eden_split_of(&entry->tensor));
     return EDEN_OK;
 }
 
-/* ---- what the file has beyond that --------------------------------------------------------- */
-
-static const char *after(const char *key, const char *prefix)
-{
-    const size_t n = strlen(prefix);
-    return strncmp(key, prefix, n) == 0 ? key + n : NULL;
-}
-
-/* SETTING.GROUP: a schedule of something that a known group's rule has not. */
-static int misplaced(const eden_loading *l, const char *key)
-{
-    const char *dot = strchr(key, '.');
-    const size_t g = dot ? eden_find_group(l->o, dot + 1) : SIZE_MAX;
-    if (!dot) return 1;
-    if (g == SIZE_MAX || l->other[g]) return 0;
-    const eden_rule *rule = l->o->groups[g].rule;
-    for (size_t h = 0; h < rule->hyper_count; h++)
-        if (strlen(rule->hypers[h].name) == (size_t)(dot - key) &&
-            strncmp(rule->hypers[h].name, key, (size_t)(dot - key)) == 0)
-            return 0;
-    return 1;
-}
-
-/* What the file says and this library does not know may decide results. */
-static int is_known(const char *key)
-{
-    static const char *const whole[] = { "format", "version", "parts", "steps", "skipped", "grad_norm",
-                                         "loss_scale_now", "loss_scale_good", "seed" };
-    static const char *const begin[] = { "rule.", "own_rule.", "settings.", "schedule.", "custom.", "plateau.",
-                                         "steps.", "group.", "split.", "averaged.", "storage.", "note." };
-    const char *rest = after(key, "eden.");
-    if (!rest) return 1; /* somebody else's */
-    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
-        if (strcmp(rest, whole[i]) == 0) return 1;
-    for (size_t i = 0; i < sizeof begin / sizeof *begin; i++)
-        if (after(rest, begin[i])) return 1;
-    for (size_t i = 0; eden_config_key(i); i++)
-        if (strcmp(key, eden_config_key(i)) == 0) return 1;
-    return 0;
-}
-
-static eden_status look_at_key(eden_loading *l, const char *key, eden_error *error)
-{
-    const char *name;
-    if (!is_known(key)) {
-        eden_differ(l, "the file says %.60s, which Eden %s does not know", key, eden_version());
-    } else if ((name = after(key, "eden.rule."))) {
-        if (eden_find_group(l->o, name) == SIZE_MAX)
-            eden_differ(l, "the file's group '%.60s' is not here", name);
-    } else if ((name = after(key, "eden.steps."))) {
-        if (eden_find_tensor(l->o, name) == SIZE_MAX && !(l->parts & EDEN_WEIGHTS))
-            eden_extra(l, "the file's tensor '%.60s' is not here", name);
-    } else if ((name = after(key, "eden.schedule.")) || (name = after(key, "eden.custom.")) ||
-               (name = after(key, "eden.plateau."))) {
-        if (misplaced(l, name)) return damaged(l, key, "", eden_file_value(l->file, key), error);
-    }
-    return EDEN_OK;
-}
+/* ---- notes ----------------------------------------------------------------------------- */
 
 static eden_status load_notes(eden_loading *l, eden_error *error)
 {
     size_t count = 0;
     const char *key, *name;
-    for (size_t i = 0; (key = eden_file_key(l->file, i)); i++) count += after(key, "eden.note.") != NULL;
+    for (size_t i = 0; (key = eden_file_key(l->file, i)); i++) count += eden_after(key, "eden.note.") != NULL;
     l->next.notes = eden_alloc(count, sizeof *l->next.notes);
     int complete = l->next.notes != NULL;
     for (size_t i = 0; complete && (key = eden_file_key(l->file, i)); i++) {
-        if (!(name = after(key, "eden.note."))) continue;
+        if (!(name = eden_after(key, "eden.note."))) continue;
         const char *value = eden_file_value(l->file, key);
-        if (!eden_name_ok(name)) return damaged(l, "a note's key ", name, value, error);
+        if (!eden_name_ok(name)) return eden_damaged(l, "a note's key ", name, value, error);
         eden_text_pair *note = &l->next.notes[l->next.note_count++];
         *note = (eden_text_pair){ eden_copy_text(name), eden_copy_text(value) };
         complete = note->key && note->value;
@@ -337,9 +292,9 @@ eden_status eden_load_meta(eden_loading *l, eden_error *error)
     for (size_t i = 0; i < l->next.tensor_count && !status; i++) {
         const eden_mark mark = eden_mark_of(l);
         status = load_tensor(l, &l->next.tensors[i], error);
-        eden_leaves_out(l, i, mark, !value_of(l, "eden.steps.", l->next.tensors[i].name, "", ""));
+        eden_leaves_out(l, i, mark, !eden_value_of(l, "eden.steps.", l->next.tensors[i].name, "", ""));
     }
     for (size_t i = 0; !status && (key = eden_file_key(l->file, i)); i++)
-        status = look_at_key(l, key, error);
+        status = eden_check_key(l, key, error);
     return status ? status : load_notes(l, error);
 }

@@ -47,10 +47,10 @@ static const char *dtype_wanted(const eden_loading *l, const eden_entry *entry)
 
 static void compare_weights(eden_loading *l, const eden_entry *entry)
 {
-    char what[100];
+    char what[280];
     const int wanted = (l->parts & EDEN_WEIGHTS) != 0;
     if (!(l->holds & EDEN_WEIGHTS)) return; /* such an entry is state */
-    snprintf(what, sizeof what, "tensor '%.60s'", entry->name);
+    snprintf(what, sizeof what, "tensor '%.255s'", entry->name);
     if (eden_holds_weights(l, entry->name))
         compare(l, entry->name, what, dtype_wanted(l, entry), entry->tensor.ndim, entry->tensor.shape, wanted);
     else if (wanted)
@@ -72,12 +72,12 @@ static void compare_array(eden_loading *l, const eden_entry *entry, size_t k, co
     const eden_tensor *t = &entry->tensor;
     const int full = eden_array_is_full(rule, k);
     const uint64_t scales = eden_array_scales(array);
-    char name[EDEN_KEY_ROOM], what[160];
-    snprintf(what, sizeof what, "state '%.40s' of '%.60s'", eden_array_name(rule, k), entry->name);
+    char name[EDEN_KEY_ROOM], what[340];
+    snprintf(what, sizeof what, "state '%.40s' of '%.255s'", eden_array_name(rule, k), entry->name);
     eden_array_key(name, entry->name, rule, k, 0);
     compare(l, name, what, eden_array_dtype(t, k, array), full ? t->ndim : 1, full ? t->shape : &array->count, 1);
     if (!scales) return;
-    snprintf(what, sizeof what, "the scale of '%.40s' of '%.60s'", eden_array_name(rule, k), entry->name);
+    snprintf(what, sizeof what, "the scale of '%.40s' of '%.255s'", eden_array_name(rule, k), entry->name);
     eden_array_key(name, entry->name, rule, k, 1);
     compare(l, name, what, "F32", 1, &scales, 1);
 }
@@ -144,13 +144,13 @@ static void look_at_entry(eden_loading *l, const char *name, int with_state)
     size_t i, k;
     if (l->holds & EDEN_WEIGHTS && eden_holds_weights(l, name)) {
         if (eden_find_tensor(l->o, name) == SIZE_MAX && l->parts & EDEN_WEIGHTS)
-            eden_extra(l, "the file's tensor '%.60s' is not here", name);
+            eden_extra(l, "the file's tensor '%.255s' is not here", name);
     } else if (!is_state(l, name)) {
-        eden_extra(l, "the file's entry '%.60s' belongs to no tensor", name);
+        eden_extra(l, "the file's entry '%.255s' belongs to no tensor", name);
     } else if (with_state && find_state(l, name, &i, &k) && !l->other[l->o->tensors[i].group] &&
                !l->left[i] && (k == EDEN_ARRAYS || !expected(l, i, k).count)) {
         const eden_mark mark = eden_mark_of(l);
-        eden_differ(l, "state '%.40s' of '%.60s' is in the file and not used here",
+        eden_differ(l, "state '%.40s' of '%.255s' is in the file and not used here",
                     end_of_name(name) + 1, l->o->tensors[i].name);
         eden_leaves_out(l, i, mark, 0);
     }

@@ -146,6 +146,8 @@ eden_status eden_check_parts(const eden_optimizer *o, const char *call, const ch
     if (*parts & ~EDEN_BOTH)
         return eden_fail(error, EDEN_E_ARGUMENT,
                          "%s: parts = %u is not made of EDEN_WEIGHTS and EDEN_OPTIM", call, *parts);
+    const eden_status status = eden_not_busy(o, call, error);
+    if (status) return status;
     if (*parts == 0) *parts = EDEN_BOTH;
     /* Averages in the place of the weights can be saved as such. */
     if (o->swapped && *parts == EDEN_WEIGHTS && reads_only) return EDEN_OK;

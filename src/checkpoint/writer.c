@@ -7,7 +7,6 @@
 
 #include "checkpoint/durable.h"
 #include "checkpoint/format.h"
-#include "checkpoint/json.h"
 #include "checkpoint/names.h"
 #include "checkpoint/sum.h"
 #include "optimizer/text.h"
@@ -88,16 +87,6 @@ eden_status eden_writer_keep(eden_writer *w, uint32_t older, eden_error *error)
     return EDEN_OK;
 }
 
-static int is_utf8(const char *text)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    for (size_t left = strlen(text), n; left > 0; at += n, left -= n) {
-        n = eden_utf8(at, left);
-        if (n == 0) return 0;
-    }
-    return 1;
-}
-
 /* Room for one more item. */
 static int grow(void **items, size_t *room, size_t count, size_t size)
 {
@@ -119,7 +108,7 @@ eden_status eden_writer_text(eden_writer *w, const char *key, const char *value,
     if (strncmp(key, EDEN_SUM_KEY, strlen(EDEN_SUM_KEY)) == 0)
         return eden_fail(error, EDEN_E_NAME, "metadata '%.99s': keys that begin with %s are Eden's own",
                          key, EDEN_SUM_KEY);
-    if (!is_utf8(key) || !is_utf8(value))
+    if (!eden_is_utf8(key) || !eden_is_utf8(value))
         return eden_fail(error, EDEN_E_VALUE, "metadata '%.99s': the text is not UTF-8", key);
     if (eden_names_find(&w->keys, key) != EDEN_NO_NAME)
         return eden_fail(error, EDEN_E_NAME, "metadata '%.99s' was given already", key);
@@ -143,7 +132,7 @@ static eden_status check_tensor(const eden_writer *w, const char *name, const ch
     if (!w || !name || !dtype || (ndim && !shape))
         return eden_fail(error, EDEN_E_ARGUMENT, "eden_writer_tensor: a pointer is NULL");
     const size_t length = strlen(name);
-    if (length < 1 || length > EDEN_NAME_MOST || !is_utf8(name) || strcmp(name, EDEN_METADATA) == 0)
+    if (length < 1 || length > EDEN_NAME_MOST || !eden_is_utf8(name) || strcmp(name, EDEN_METADATA) == 0)
         return eden_fail(error, EDEN_E_NAME,
                          "'%.99s' cannot name a tensor: it must be 1 to %u bytes of UTF-8 and not %s",
                          name, EDEN_NAME_MOST, EDEN_METADATA);
@@ -352,11 +341,11 @@ eden_status eden_writer_write(eden_writer *w, const char *path, eden_error *erro
     eden_status status = make_header(w, &l, error);
     if (!status) {
         eden_durable d;
-        status = eden_durable_begin(&d, path, error);
+        status = eden_durable_begin(&d, path, w->older, error);
         if (!status) status = eden_durable_write(&d, l.header.text, l.header.length, error);
         for (size_t i = 0; i < w->tensor_count && !status; i++)
             status = eden_durable_write(&d, l.tensors[i]->data, l.tensors[i]->bytes, error);
-        if (!status) status = eden_durable_commit(&d, w->older, error);
+        if (!status) status = eden_durable_commit(&d, error);
         eden_durable_end(&d);
     }
     free(l.tensors);

@@ -275,7 +275,7 @@ EDEN_INLINE uint16_t chance_f16(real f, uint32_t random)
     const int32_t whole = (int32_t)units;
     const real chance = (real)(int32_t)(random & 0xffffu) * 0x1p-16f;
     const uint32_t small = (uint32_t)whole + (uint32_t)(chance < units - (real)whole);
-    const uint32_t normal = pick(up - (112u << 10) > 0x7bffu, (a >> 13) - (112u << 10), up - (112u << 10));
+    const uint32_t normal = up - (112u << 10);
     const uint32_t rounded = pick(a < 0x47800000u, shift_nearest(a, 13) - (112u << 10), 0x7c00u);
     const uint32_t special = pick(a > 0x7f800000u, 0x7e00u | (a >> 13 & 0x3ffu), rounded);
     return (uint16_t)((u >> 16 & 0x8000u) |

@@ -54,6 +54,13 @@ void eden_job_fold(const eden_job *job, size_t pass);
 /* Values a slot of this shape holds. */
 uint64_t eden_shape_length(uint32_t shape, eden_extent extent);
 
+/* ---- structs that a caller fills, in step.c ---------------------------------- */
+
+/* One that begins with its size, of which `known` bytes are known here: is it too small,
+ * or has it a size that none has, or something behind those bytes that is not zero? */
+typedef enum { EDEN_STRUCT_FITS, EDEN_STRUCT_SMALL, EDEN_STRUCT_ODD, EDEN_STRUCT_LATER } eden_struct_fit;
+eden_struct_fit eden_look_at_struct(const void *filled, size_t known);
+
 /* ---- the floating-point environment, in cpu.c ------------------------------- */
 
 typedef struct { uint64_t control, status; } eden_float_env;

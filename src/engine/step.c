@@ -7,6 +7,19 @@ static eden_status fault(size_t *index, size_t value, eden_status status)
     return status;
 }
 
+#define STRUCT_MOST 4096 /* bytes; a larger size is no size, and there might be no such memory */
+
+eden_struct_fit eden_look_at_struct(const void *filled, size_t known)
+{
+    const unsigned char *bytes = filled;
+    const size_t size = *(const size_t *)filled;
+    if (size < known) return EDEN_STRUCT_SMALL;
+    if (size > STRUCT_MOST) return EDEN_STRUCT_ODD;
+    for (size_t i = known; i < size; i++)
+        if (bytes[i]) return EDEN_STRUCT_LATER;
+    return EDEN_STRUCT_FITS;
+}
+
 static int extent_ok(eden_extent x)
 {
     uint64_t count;
@@ -89,7 +102,7 @@ eden_status eden_rule_step(const eden_rule_call *call, size_t *index)
     eden_float_env saved;
     _Alignas(16) unsigned char consts[EDEN_MAX_CONSTS];
 
-    if (!call || call->size < sizeof *call || !call->rule || !call->hypers || call->step == 0 ||
+    if (!call || eden_look_at_struct(call, sizeof *call) != EDEN_STRUCT_FITS || !call->rule || !call->hypers || call->step == 0 ||
         call->isa >= EDEN_ISA_COUNT || (call->extent.count && (!call->param || !call->grad)))
         return fault(index, SIZE_MAX, EDEN_E_ARGUMENT);
     if (!extent_ok(call->extent)) return EDEN_E_SHAPE;

@@ -184,8 +184,10 @@ eden_status eden_swap_average(eden_optimizer *o, eden_error *error)
 {
     eden_float_env saved;
     if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "eden_swap_average: optimizer is NULL");
+    eden_status status = eden_not_busy(o, "eden_swap_average", error);
+    if (status) return status;
     eden_float_enter(&saved);
-    const eden_status status = o->swapped ? EDEN_OK : make_ready(o, error);
+    status = o->swapped ? EDEN_OK : make_ready(o, error);
     for (size_t i = 0; i < o->tensor_count && !status; i++) {
         if (!has_average(&o->tensors[i])) continue;
         if (o->swapped) swap_out(&o->tensors[i]);
@@ -204,6 +206,7 @@ eden_status eden_get_average(eden_optimizer *o, const char *tensor, float *value
     eden_entry *entry = NULL;
     eden_status status = eden_find_entry(o, tensor, &entry, error);
     if (!status && !count) status = eden_fail(error, EDEN_E_ARGUMENT, "eden_get_average: count is NULL");
+    if (!status) status = eden_not_busy(o, "eden_get_average", error);
     if (!status) status = check_kept(o, "eden_get_average", error);
     if (!status && o->swapped)
         status = eden_fail(error, EDEN_E_ORDER, "eden_get_average: the averages are where the weights were; "

@@ -2,9 +2,17 @@
 #include "optimizer/plan.h"
 #include "optimizer/text.h"
 
+eden_status eden_not_busy(const eden_optimizer *o, const char *call, eden_error *error)
+{
+    if (!o->busy) return EDEN_OK;
+    return eden_fail(error, EDEN_E_ORDER, "%s: called by a function that this optimizer is calling, a schedule, "
+                     "config.run or a report's tell(); call it when that one has returned", call);
+}
+
 eden_status eden_not_early(const eden_optimizer *o, const char *call, eden_error *error)
 {
-    if (!o->early) return EDEN_OK;
+    const eden_status status = eden_not_busy(o, call, error);
+    if (status || !o->early) return status;
     return eden_fail(error, EDEN_E_ORDER, "%s: step %llu is open, since eden_step_tensor() has updated some "
                      "tensors; complete it with eden_step() first", call, (unsigned long long)o->steps + 1);
 }
@@ -40,9 +48,6 @@ static eden_status check_tensor(const eden_optimizer *o, const eden_entry *entry
                          "with EDEN_GRAD_WRITABLE or zero it yourself", entry->name);
     if (o->steps == UINT64_MAX)
         return eden_fail(error, EDEN_E_OVERFLOW, "the optimizer has taken 2^64 - 1 steps, the most there are");
-    if (entry->steps == UINT64_MAX)
-        return eden_fail(error, EDEN_E_OVERFLOW, "tensor '%s' has taken 2^64 - 1 steps, the most there are",
-                         entry->name);
     return EDEN_OK;
 }
 
@@ -63,7 +68,8 @@ static eden_status open_step(eden_optimizer *o, eden_error *error)
 static eden_status step_tensor(eden_optimizer *o, const char *name, eden_error *error)
 {
     eden_entry *entry = NULL;
-    eden_status status = eden_find_entry(o, name, &entry, error);
+    eden_status status = eden_not_busy(o, "eden_step_tensor", error);
+    if (!status) status = eden_find_entry(o, name, &entry, error);
     if (!status && !o->early) status = eden_not_ahead(o, "eden_step_tensor", error);
     if (!status) status = check_config(o, error);
     if (!status) status = check_tensor(o, entry, error);

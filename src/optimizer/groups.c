@@ -299,7 +299,9 @@ eden_status eden_schedule_all(eden_optimizer *o, uint64_t s, eden_error *error)
     for (size_t g = 0; g < o->group_count; g++) {
         eden_group *group = &o->groups[g];
         for (size_t h = 0; h < group->rule->hyper_count; h++) {
+            o->busy = 1;
             group->now[h] = value_at(o, group, h, group->base[h], s);
+            o->busy = 0;
             if (group->now[h] == group->base[h] || eden_rule_allows(group->rule, h, group->now[h]))
                 continue;
             char value[EDEN_NUMBER_ROOM], range[64];

@@ -139,7 +139,8 @@ eden_status eden_check_storage(const eden_optimizer *o, eden_error *error)
 typedef struct {
     uintptr_t begin, end;
     size_t entry;
-    int is_data;
+    const char *what;
+    int is_data;        /* written by steps */
 } span;
 
 static int by_begin(const void *a, const void *b)
@@ -149,12 +150,12 @@ static int by_begin(const void *a, const void *b)
 }
 
 static size_t add_span(span *spans, size_t n, const eden_entry *entry, size_t i, const void *at,
-                       uint32_t dtype, int is_data)
+                       uint32_t dtype, const char *what, int is_data)
 {
     if (!at || !entry->extent.count) return n;
     const uintptr_t begin = (uintptr_t)at;
     const uint64_t bytes = eden_codec_bytes(eden_codec_of(dtype, 0), entry->extent.count);
-    spans[n] = (span){ begin, begin + (uintptr_t)bytes, i, is_data };
+    spans[n] = (span){ begin, begin + (uintptr_t)bytes, i, what, is_data };
     return n + 1;
 }
 
@@ -166,9 +167,9 @@ eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error)
     size_t n = 0;
     for (size_t i = 0; i < o->tensor_count; i++) {
         const eden_tensor *t = &o->tensors[i].tensor;
-        n = add_span(spans, n, &o->tensors[i], i, t->data, t->dtype, 1);
-        n = add_span(spans, n, &o->tensors[i], i, t->copy, t->copy_dtype, 1);
-        n = add_span(spans, n, &o->tensors[i], i, t->grad, t->grad_dtype, 0);
+        n = add_span(spans, n, &o->tensors[i], i, t->data, t->dtype, "weights", 1);
+        n = add_span(spans, n, &o->tensors[i], i, t->copy, t->copy_dtype, "copy", 1);
+        n = add_span(spans, n, &o->tensors[i], i, t->grad, t->grad_dtype, "gradient", 0);
     }
     qsort(spans, n, sizeof *spans, by_begin);
     const span *any = NULL, *data = NULL; /* those that reach furthest so far */
@@ -177,9 +178,8 @@ eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error)
         const span *s = &spans[k], *other = s->is_data ? any : data;
         if (other && s->begin < other->end)
             status = eden_fail(error, EDEN_E_ARGUMENT, "the %s of '%s' and the %s of '%s' overlap; "
-                               "weights need memory of their own", other->is_data ? "weights" : "gradient",
-                               o->tensors[other->entry].name, s->is_data ? "weights" : "gradient",
-                               o->tensors[s->entry].name);
+                               "weights and copies need memory of their own", other->what,
+                               o->tensors[other->entry].name, s->what, o->tensors[s->entry].name);
         if (!any || s->end > any->end) any = s;
         if (s->is_data && (!data || s->end > data->end)) data = s;
     }

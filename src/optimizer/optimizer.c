@@ -30,9 +30,8 @@ static eden_status choose_isa(eden_optimizer *o, eden_error *error)
 static eden_status check_config(const eden_config *c, eden_error *error)
 {
     char number[EDEN_NUMBER_ROOM];
-    if (c->size < sizeof *c)
-        return eden_fail(error, EDEN_E_ARGUMENT,
-                         "config.size = %zu is too small; start from EDEN_CONFIG_INIT", c->size);
+    eden_status status = eden_check_struct(c, sizeof *c, "config", "EDEN_CONFIG_INIT", error);
+    if (status) return status;
     if (c->nonfinite > EDEN_APPLY)
         return eden_fail(error, EDEN_E_VALUE, "config.nonfinite = %u is none of EDEN_REFUSE, "
                          "EDEN_SKIP, EDEN_APPLY", c->nonfinite);
@@ -48,12 +47,16 @@ static eden_status check_config(const eden_config *c, eden_error *error)
     const struct { const char *name; double value; } clips[] = {
         { "clip_value", c->clip_value }, { "clip_norm", c->clip_norm },
     };
-    for (size_t i = 0; i < 2; i++)
-        if (!(clips[i].value >= 0 && clips[i].value <= (double)FLT_MAX) ||
-            (clips[i].value > 0 && (float)clips[i].value == 0))
+    for (size_t i = 0; i < 2; i++) {
+        if (!(clips[i].value >= 0 && clips[i].value <= (double)FLT_MAX))
             return eden_fail(error, EDEN_E_VALUE, "config.%s = %s is outside [0, %s]; 0 is off",
                              clips[i].name, eden_print_number(clips[i].value, number), "3.4e38");
-    const eden_status status = eden_check_loss_scale(c, error);
+        if (clips[i].value > 0 && (float)clips[i].value == 0)
+            return eden_fail(error, EDEN_E_VALUE, "config.%s = %s is too small for a float, which would be 0; the "
+                             "least is 1.4e-45, and 0 is off", clips[i].name,
+                             eden_print_number(clips[i].value, number));
+    }
+    status = eden_check_loss_scale(c, error);
     return status ? status : eden_check_average(c, error);
 }
 
@@ -140,6 +143,30 @@ static void remove_note(eden_optimizer *o, size_t i)
     o->notes[i] = o->notes[--o->note_count];
 }
 
+/* Bytes of a text in JSON. */
+static uint64_t written_bytes(const char *text)
+{
+    uint64_t bytes = 2;
+    for (; *text; text++)
+        bytes += strchr("\"\\\b\f\n\r\t", *text) ? 2 : (unsigned char)*text < 0x20 ? 6 : 1;
+    return bytes;
+}
+
+/* Is this a text that a file can hold beside the other notes, of which number `i` goes? */
+static eden_status check_note(const eden_optimizer *o, size_t i, const char *key, const char *value,
+                              eden_error *error)
+{
+    if (!eden_is_utf8(value))
+        return eden_fail(error, EDEN_E_VALUE, "the note '%.99s' is not UTF-8, which a file's texts have to be", key);
+    uint64_t bytes = written_bytes(key) + written_bytes(value);
+    for (size_t k = 0; k < o->note_count; k++)
+        if (k != i) bytes += written_bytes(o->notes[k].key) + written_bytes(o->notes[k].value);
+    if (bytes <= EDEN_NOTES_MOST) return EDEN_OK;
+    return eden_fail(error, EDEN_E_VALUE, "with the note '%.99s' all notes would take %llu bytes in a file, and at "
+                     "most %d are allowed; keep such data in a file of its own", key, (unsigned long long)bytes,
+                     EDEN_NOTES_MOST);
+}
+
 eden_status eden_set_note(eden_optimizer *o, const char *key, const char *value, eden_error *error)
 {
     if (!o || !key)
@@ -147,11 +174,15 @@ eden_status eden_set_note(eden_optimizer *o, const char *key, const char *value,
     if (!eden_name_ok(key))
         return eden_fail(error, EDEN_E_NAME, "a note's key is 1 to 255 bytes of UTF-8 without "
                                              "control characters");
+    eden_status status = eden_not_busy(o, "eden_set_note", error);
+    if (status) return status;
     const size_t i = find_note(o, key);
     if (!value) {
         remove_note(o, i);
         return EDEN_OK;
     }
+    status = check_note(o, i, key, value, error);
+    if (status) return status;
     char *text = eden_copy_text(value);
     if (text && i < o->note_count) {
         free(o->notes[i].value);

@@ -9,6 +9,7 @@
 #include "optimizer/threads.h"
 
 #define EDEN_MAX_NAME 255
+#define EDEN_NOTES_MOST 50000000 /* bytes of all notes, of the 100,000,000 that a header may have */
 
 /* One setting of one group: a value it was given, and what moves it. */
 typedef struct {
@@ -84,6 +85,7 @@ struct eden_optimizer {
     double grad_norm;
     double loss_scale;      /* now; 1 if it is off                            */
     uint32_t good;          /* steps in a row since it changed                */
+    int busy;               /* a function of the caller's is being called     */
     int stale;              /* settings or tensors changed since the plan     */
     eden_plan *plan;
     eden_threads *threads;  /* Eden's own pool, or NULL                       */
@@ -135,6 +137,9 @@ void eden_follow_average(const eden_optimizer *o, const eden_entry *entry, eden_
                          eden_storage *storage);
 
 /* ---- tensors.c ----------------------------------------------------------------- */
+
+/* Zero all gradients, which may be written, and forget what was pending. */
+void eden_zero_all(eden_optimizer *o);
 
 /* Refuse gradients that may not be written, naming the call. */
 eden_status eden_check_writable(const eden_optimizer *o, const char *call, eden_error *error);
@@ -213,10 +218,13 @@ size_t eden_find_gradient(const eden_optimizer *o, const eden_entry *entry, uint
 /* Is a BEFORE program part of the plan? */
 int eden_has_lookahead(const eden_optimizer *o);
 
-/* Refuse to go on within an open step, naming the call. */
+/* Refuse a call by a function that this optimizer is calling, naming it. */
+eden_status eden_not_busy(const eden_optimizer *o, const char *call, eden_error *error);
+
+/* The same, and to go on within an open step. */
 eden_status eden_not_early(const eden_optimizer *o, const char *call, eden_error *error);
 
-/* Refuse to go on there, between the two halves of a step, or while weights and
+/* The same, between the two halves of a step, or while weights and
  * averages are swapped, naming the call. */
 eden_status eden_not_ahead(const eden_optimizer *o, const char *call, eden_error *error);
 

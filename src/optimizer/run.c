@@ -55,9 +55,13 @@ static void run_round(eden_round *round)
     if (round->pieces == 0) return;
     round->tasks = threads * TASKS_A_THREAD < round->pieces ? threads * TASKS_A_THREAD : round->pieces;
     if (threads == 1 || elements < ALONE) round->tasks = 1;
-    if (round->tasks == 1) run_slice(0, round);
-    else if (o->config.run) o->config.run(o->config.pool, round->tasks, run_slice, round);
-    else eden_threads_run(o->threads, round->tasks, run_slice, round);
+    if (round->tasks == 1) {
+        run_slice(0, round);
+    } else if (o->config.run) {
+        o->busy = 1;
+        o->config.run(o->config.pool, round->tasks, run_slice, round);
+        o->busy = 0;
+    } else eden_threads_run(o->threads, round->tasks, run_slice, round);
 }
 
 static void run_pass(const eden_item *item, size_t piece, void *round)

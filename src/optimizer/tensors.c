@@ -1,4 +1,5 @@
 /* tensors.c - tensors by name. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,10 +120,10 @@ static eden_status check_aligned(const char *name, const char *what, const void 
 static eden_status check_tensor(const char *name, const eden_tensor *t, eden_extent *x,
                                 eden_error *error)
 {
-    if (t->size < sizeof *t)
-        return eden_fail(error, EDEN_E_ARGUMENT,
-                         "tensor '%s': size = %zu is too small; start from EDEN_TENSOR_INIT", name, t->size);
-    eden_status status = check_storage(name, t, error);
+    char what[EDEN_MAX_NAME + 16];
+    snprintf(what, sizeof what, "tensor '%s'", name);
+    eden_status status = eden_check_struct(t, sizeof *t, what, "EDEN_TENSOR_INIT", error);
+    if (!status) status = check_storage(name, t, error);
     if (status) return status;
     if (t->flags & ~(uint32_t)(EDEN_GRAD_WRITABLE | EDEN_FROZEN) || t->reserved)
         return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%s': unknown flags or reserved bits", name);
@@ -145,6 +146,9 @@ eden_status eden_add_tensor(eden_optimizer *o, const char *name, const eden_tens
     if (!name || !eden_name_ok(name))
         return eden_fail(error, EDEN_E_NAME, "a tensor's name is 1 to 255 bytes of UTF-8 without "
                                              "control characters");
+    if (strcmp(name, "__metadata__") == 0)
+        return eden_fail(error, EDEN_E_NAME, "a tensor cannot be called '__metadata__', which is not the name of "
+                         "a tensor in a safetensors file; choose another name");
     if (eden_find_tensor(o, name) != SIZE_MAX)
         return eden_fail(error, EDEN_E_NAME, "there is a tensor '%s' already; choose another name", name);
     entry.group = eden_find_group(o, group);
@@ -188,6 +192,7 @@ eden_status eden_set_grad(eden_optimizer *o, const char *name, void *grad, eden_
 {
     eden_entry *entry = NULL;
     eden_status status = eden_find_entry(o, name, &entry, error);
+    if (!status) status = eden_not_busy(o, "eden_set_grad", error);
     if (status) return status;
     status = check_aligned(name, "grad", grad, entry->tensor.grad_dtype, error);
     if (!status) entry->tensor.grad = grad;
@@ -203,13 +208,8 @@ eden_status eden_check_writable(const eden_optimizer *o, const char *call, eden_
     return EDEN_OK;
 }
 
-eden_status eden_zero_grad(eden_optimizer *o, eden_error *error)
+void eden_zero_all(eden_optimizer *o)
 {
-    if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "eden_zero_grad: optimizer is NULL");
-    eden_status status = eden_not_early(o, "eden_zero_grad", error);
-    if (status || (o->pending && !o->refused)) return status;
-    status = eden_check_writable(o, "eden_zero_grad", error);
-    if (status) return status;
     o->pending = 0;
     o->refused = 0;
     for (size_t i = 0; i < o->tensor_count; i++) {
@@ -217,7 +217,16 @@ eden_status eden_zero_grad(eden_optimizer *o, eden_error *error)
         const uint64_t count = o->tensors[i].extent.count;
         if (t->grad) memset(t->grad, 0, (size_t)eden_codec_bytes(eden_codec_of(t->grad_dtype, 0), count));
     }
-    return EDEN_OK;
+}
+
+eden_status eden_zero_grad(eden_optimizer *o, eden_error *error)
+{
+    if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "eden_zero_grad: optimizer is NULL");
+    eden_status status = eden_not_early(o, "eden_zero_grad", error);
+    if (status || (o->pending && !o->refused)) return status;
+    status = eden_check_writable(o, "eden_zero_grad", error);
+    if (!status) eden_zero_all(o);
+    return status;
 }
 
 /* ---- looking inside --------------------------------------------------------------------- */
@@ -269,6 +278,7 @@ eden_status eden_get_state(eden_optimizer *o, const char *tensor, const char *sl
     eden_status status = eden_find_entry(o, tensor, &entry, error);
     if (!status && (!slot || !count))
         status = eden_fail(error, EDEN_E_ARGUMENT, "eden_get_state: %s is NULL", slot ? "count" : "slot");
+    if (!status) status = eden_not_busy(o, "eden_get_state", error);
     if (!status) status = eden_refresh(o, error);
     if (status) return status;
 

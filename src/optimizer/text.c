@@ -27,7 +27,27 @@ static size_t character(const unsigned char *at)
     return n;
 }
 
-static int is_control(unsigned char c) { return c < 0x20 || c == 0x7f; }
+/* U+0000 to U+001F, U+007F to U+009F, of which terminals obey the last 32 as well. */
+static int is_control(const unsigned char *at)
+{
+    return *at < 0x20 || *at == 0x7f || (*at == 0xc2 && at[1] < 0xa0);
+}
+
+/* U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069: they turn around what stands beside them. */
+static int turns_text(const unsigned char *at)
+{
+    if (at[0] != 0xe2) return 0;
+    if (at[1] == 0x80) return at[2] == 0x8e || at[2] == 0x8f || (at[2] >= 0xaa && at[2] <= 0xae);
+    return at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9;
+}
+
+int eden_is_utf8(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    for (size_t n; *at; at += n)
+        if (!(n = character(at))) return 0;
+    return 1;
+}
 
 int eden_name_ok(const char *name)
 {
@@ -35,7 +55,7 @@ int eden_name_ok(const char *name)
     if (length < 1 || length > 255) return 0;
     for (const unsigned char *at = (const unsigned char *)name; *at;) {
         const size_t n = character(at);
-        if (n == 0 || is_control(*at)) return 0;
+        if (n == 0 || is_control(at)) return 0;
         at += n;
     }
     return 1;
@@ -43,19 +63,19 @@ int eden_name_ok(const char *name)
 
 /* ---- errors -------------------------------------------------------------------- */
 
-/* Make text[0..room) printable, and end it where a character ends. */
+/* Make a text printable, and end it where a character ends. */
 static void tidy(char *text, int was_cut)
 {
-    unsigned char *at = (unsigned char *)text;
+    const unsigned char *at = (unsigned char *)text;
+    unsigned char *to = (unsigned char *)text; /* never behind `at` */
     while (*at) {
-        const size_t n = character(at), left = strlen((char *)at);
-        if (n == 0 && was_cut && left < 4) {
-            *at = 0;
-            return;
-        }
-        if (n == 0 || is_control(*at)) *at = '?';
+        const size_t n = character(at), left = strlen((const char *)at);
+        if (n == 0 && was_cut && left < 4) break;
+        if (n == 0 || is_control(at) || turns_text(at)) *to++ = '?';
+        else memmove(to, at, n), to += n;
         at += n ? n : 1;
     }
+    *to = 0;
 }
 
 eden_status eden_fail(eden_error *error, eden_status status, const char *format, ...)
@@ -68,6 +88,21 @@ eden_status eden_fail(eden_error *error, eden_status status, const char *format,
     error->status = (uint32_t)status;
     tidy(error->text, length >= (int)sizeof error->text);
     return status;
+}
+
+eden_status eden_check_struct(const void *filled, size_t known, const char *what, const char *start,
+                              eden_error *error)
+{
+    const size_t size = *(const size_t *)filled;
+    switch (eden_look_at_struct(filled, known)) {
+    case EDEN_STRUCT_FITS: return EDEN_OK;
+    case EDEN_STRUCT_LATER:
+        return eden_fail(error, EDEN_E_ARGUMENT, "%s: something is set that Eden %s does not know, behind byte %zu "
+                         "of %zu; use a later library, or leave it zero", what, eden_version(), known, size);
+    default:
+        return eden_fail(error, EDEN_E_ARGUMENT, "%s: size = %zu is too %s; start from %s", what, size,
+                         size < known ? "small" : "large", start);
+    }
 }
 
 /* ---- numbers --------------------------------------------------------------------- */

@@ -20,6 +20,8 @@ static int not_yet_ahead(const eden_entry *entry) { return !entry->ahead && entr
 
 eden_status eden_not_ahead(const eden_optimizer *o, const char *call, eden_error *error)
 {
+    const eden_status status = eden_not_busy(o, call, error);
+    if (status) return status;
     if (o->swapped)
         return eden_fail(error, EDEN_E_ORDER, "%s: the averages are where the weights were; return with "
                          "eden_swap_average() first", call);
@@ -106,16 +108,13 @@ static eden_status judge_gradients(eden_optimizer *o, eden_grad_scale *scale, in
 
 /* ---- the step ------------------------------------------------------------------------ */
 
+/* No tensor has taken more steps than the optimizer. */
 static eden_status check_counts(const eden_optimizer *o, eden_error *error)
 {
     if (o->steps == UINT64_MAX)
         return eden_fail(error, EDEN_E_OVERFLOW, "the optimizer has taken 2^64 - 1 steps, the most there are");
     if (o->skipped == UINT64_MAX && (o->config.nonfinite == EDEN_SKIP || o->config.loss_scale > 0))
         return eden_fail(error, EDEN_E_OVERFLOW, "the optimizer has skipped 2^64 - 1 steps, the most it can count");
-    for (size_t i = 0; i < o->tensor_count; i++)
-        if (o->tensors[i].tensor.grad && o->tensors[i].steps == UINT64_MAX)
-            return eden_fail(error, EDEN_E_OVERFLOW, "tensor '%s' has taken 2^64 - 1 steps, the most there "
-                             "are", o->tensors[i].name);
     return EDEN_OK;
 }
 
@@ -205,7 +204,8 @@ static eden_status step(eden_optimizer *o, eden_error *error)
         o->skipped++;
         o->good = 0;
         if (o->looking_ahead) go_back(o);
-        return o->config.zero_grad ? eden_zero_grad(o, error) : EDEN_OK;
+        if (o->config.zero_grad) eden_zero_all(o);
+        return EDEN_OK;
     }
     settle_lookahead(o);
     eden_run_program(o, EDEN_STEP, is_due, &scale);
@@ -247,8 +247,10 @@ static eden_status guarded(eden_status (*call)(eden_optimizer *, eden_error *), 
 {
     eden_float_env saved;
     if (!o) return eden_fail(error, EDEN_E_ARGUMENT, "%s: optimizer is NULL", name);
+    eden_status status = eden_not_busy(o, name, error);
+    if (status) return status;
     eden_float_enter(&saved);
-    const eden_status status = call(o, error);
+    status = call(o, error);
     eden_float_leave(&saved);
     return status;
 }

@@ -84,6 +84,7 @@ def checksums():
     good = own_file(tensors, texts)
     header = json.loads(good[8:-9])
     data = good[-9:]
+    empty = {"a": ("F32", [0], b"")}  # its checksum is 0, which is not what text that is none stands for
 
     def changed(change, again=True):
         h = json.loads(json.dumps(header))
@@ -111,21 +112,39 @@ def checksums():
     yield "G13", changed(lambda h, m: h["a"].update(shape=[1, 2]), False), damaged
     yield "G14", changed(lambda h, m: m.update({"eden.sum.a": "0" * 16}), False), damaged
     yield "G15", changed(lambda h, m: m.update({"eden.sum.a": "0" * 16})), "tensor 'a' is damaged"
+    yield "G31", own_file({"a": ("F32", [0, 70_000, 2**35 + 258], b""), "b": ("U8", [300], bytes(300))}, texts), None
     yield "G16", changed(lambda h, m: m.update({"eden.sum.a": "1"})), "tensor 'a' is damaged"
     yield "G30", changed(lambda h, m: m.update({"eden.sum.a": m["eden.sum.a"] + "0"})), "tensor 'a' is damaged"
+    yield "G32", own_file(empty, {}, {"a": "0" * 16}), None
+    for i, sum_ in enumerate(("", "0", "0" * 15, "0" * 15 + "x", "x", "0" * 17, "0" * 15 + "F")):
+        yield f"G{i + 33}", own_file(empty, {}, {"a": sum_}), "tensor 'a' is damaged"
     yield "G17", changed(lambda h, m: m.pop("eden.sum.b")), "tensor 'b' has no checksum, and others have"
     yield "G18", changed(lambda h, m: m.update({"eden.sum.c": "0" * 16})), "a checksum of 'c', which is not"
     yield "G19", changed(lambda h, m: m.update({"eden.sum_kind": "MD5"})), "of a kind that Eden"
+    yield "G41", changed(lambda h, m: m.pop("eden.sum_kind")), "does not say of what kind"
     yield "G20", changed(strip, False), "says that Eden wrote it and has no checksums"
     yield "G21", changed(lambda h, m: (strip(h, m), m.pop("eden.format")), False), None
     yield "G22", good[:-1] + b"8", "tensor 'b' is damaged"
     yield "G23", good[:-9] + b"0" + good[-8:], "tensor 'a' is damaged"
     yield "G24", whole(good[8:-9].replace(b'"x"', b'"\\u0078"'), data), None  # the same text, spelled otherwise
-    yield "G25", whole(b'{"__metadata__":{"eden.sum":"0000000000000000"}}'), None
+    # Escaped as json.dumps() does it, and summed as UTF-8.
+    yield "G40", own_file(tensors, {"a\u00e9\u20ac\U0001f600": "\u0080\u07ff\u0800\uffff\U00010000\U0010ffff"}), None
+    yield "G25", whole(b'{"__metadata__":{"eden.sum":"0000000000000000"}}'), damaged
     yield "G26", whole(b'{"__metadata__":{"eden.sum":"0000000000000001"}}'), damaged
     yield "G27", whole(b'{"__metadata__":{"eden.sum_kind":"CRC-64/XZ"}}'), damaged
     yield "G28", whole(b'{"__metadata__":{"eden.sum.a":"0000000000000000"}}'), damaged
     yield "G29", whole(b'{"__metadata__":{"eden.summary":"not a checksum"}}'), damaged
+
+
+def crowds():
+    """Many tensors are found quickly, in whatever order they stand."""
+    def crowd(n, order):
+        entries = ",".join(f'"{i}":{{"dtype":"U8","shape":[],"data_offsets":[{i},{i + 1}]}}' for i in order)
+        return whole(b"{" + entries.encode() + b"}", bytes(i & 255 for i in range(n)))
+    yield "F50", crowd(5000, range(4999, -1, -1)), None
+    yield "F51", crowd(5000, [0, *range(4999, 0, -1)]), None
+    many = b",".join(b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}' % i for i in range(400_000))
+    yield "H14", whole(b"{" + many + b"}"), None
 
 
 def packed(mode):
@@ -137,6 +156,13 @@ def packed(mode):
         with tarfile.open(fileobj=out, mode="w") as archive:
             archive.addfile(tarfile.TarInfo("model.safetensors"))
     return out.getvalue()
+
+
+# Where a file says what it is, by the descriptions of the formats.
+MARKS = [(0, b"PK\3\4"), (0, b"PK\5\6"), (0, b"\x1f\x8b"), (0, b"\xfd7zXZ\0"), (0, b"BZh"),
+         (0, b"\x28\xb5\x2f\xfd"), (257, b"ustar"), (0, b"\x93NUMPY"), (0, b"\x89HDF"), (0, b"GGUF"),
+         (0, b"tjgg"), (4, b"TFL3"), (0, b"version "), (0, b"%PDF"), (0, b"\x7fELF"), (0, b"\x89PNG\r\n\x1a\n"),
+         (0, b"SQLite format 3"), (0, b"\xef\xbb\xbf"), (0, b"\xff\xfe"), (0, b"\xfe\xff")]
 
 
 def kinds():
@@ -168,9 +194,19 @@ def kinds():
     yield "K90", b"hello there, reader", "at most 100000000 are allowed"
 
 
+def strangers():
+    """Nearly of a kind, and so of none: a byte of the mark is another, or missing."""
+    for id_, data, words in kinds():
+        mark = next((mark for mark in MARKS if data[mark[0]:].startswith(mark[1])), None)
+        if mark:
+            at, bytes_ = mark
+            for i in range(at, at + len(bytes_)):
+                yield data[:i] + bytes([data[i] ^ 0x41]) + data[i + 1:]
+
+
 def corpus():
     """Every class. Whatever is asked of the data itself: 0, 1, 2, ..."""
     for id_, header, data, words in HEADERS:
         yield id_, whole(header, bytes(i & 255 for i in range(data))), words
-    for part in (lengths, names_and_ranks, bombs, checksums, kinds):
+    for part in (lengths, names_and_ranks, bombs, checksums, crowds, kinds):
         yield from part()

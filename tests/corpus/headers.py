@@ -91,6 +91,12 @@ STRUCTURE = [
      8, "two tensors are called 'a'"),
     ("B61", b'{"\\ud83d\\ude00":' + ENTRY + b',"\xf0\x9f\x98\x80":{"dtype":"F32","shape":[0],"data_offsets":[8,8]}}',
      8, 'two tensors are called'),
+    *((f"B{62 + i}", b'{"' + escape + b'":' + ENTRY + b',"' + letter.encode()
+       + b'":{"dtype":"F32","shape":[0],"data_offsets":[8,8]}}', 8, 'two tensors are called')
+      for i, (escape, letter) in enumerate([
+          (b"\\u0080", "\u0080"), (b"\\u00e9", "\u00e9"), (b"\\u07ff", "\u07ff"), (b"\\u0800", "\u0800"),
+          (b"\\u20ac", "\u20ac"), (b"\\uffff", "\uffff"), (b"\\ud800\\udc00", "\U00010000"),
+          (b"\\uDBFF\\uDFFF", "\U0010ffff"), (b"\\/", "/")])),
 ]
 
 TEXTS = [
