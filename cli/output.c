@@ -19,7 +19,7 @@ void cli_clean_text(char *text, size_t length)
 {
     for (size_t i = 0; i < length;) {
         const int plain = text[i] == '\n' || text[i] == '\t';
-        const size_t bytes = plain ? 1 : sequence((const unsigned char *)text + i);
+        const size_t bytes = plain ? 1 : cli_harmless(text + i);
         if (!bytes) text[i] = '?';
         i += bytes ? bytes : 1;
     }

@@ -329,10 +329,11 @@ static eden_status compare(const lab_run *run, const lab_saved *saved, const cha
     return EDEN_OK;
 }
 
-/* Rows of the epoch that `step` steps have seen. */
+/* Rows of the epoch that `step` steps have seen, where they are the examples of a set; a
+ * problem that draws its batches may count others. */
 static uint64_t rows_seen(const lab_run *run, uint64_t step)
 {
-    const uint64_t n = run->data->train.count, batch = run->config.batch;
+    const uint64_t n = run->problem->examples, batch = run->config.batch;
     const uint64_t each = run->config.accumulate > 1 ? run->config.accumulate : 1;
     if (!step || batch >= n) return step ? n : 0;
     const uint64_t rows = ((step - 1) % run->epoch_steps + 1) * batch * each;
@@ -365,7 +366,8 @@ eden_status lab_run_load(lab_run *run, const char *path, eden_error *error)
     eden_status status = lab_saved_open(&saved, path, error);
     if (status) return status;
     status = compare(run, saved, path, error);
-    if (!status && saved->loss_rows != rows_seen(run, saved->step))
+    if (!status && (run->problem->examples ? saved->loss_rows != rows_seen(run, saved->step)
+                                           : !saved->loss_rows != !saved->step))
         status = lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its note lab.loss_rows makes no sense",
                           path);
     if (!status) status = eden_load(run->optimizer, path, 0, error);
