@@ -61,7 +61,7 @@ class Learns(Case):
 
     def test_text(self):
         said = self.eden("train", "gan", *SMALL, "--epochs", "2", "--log", "l", "--save", "s")
-        for part in ["generator 14-16-64 and discriminator 74-16-1", "2 epochs of 250 steps",
+        for part in ["generator 14-16-64 and discriminator 74-16-1", "2 epochs of 250 steps", "cosine(500, end=0.1)",
                      "from real ones, confident"]:
             self.assertIn(part, said)
         self.assertNotIn("sheet", said)
