@@ -2,8 +2,10 @@
  *
  * The only table of its kind. Rates were tried in steps of 1, 2, 5 and 10 until the
  * best lay inside; the choice is the smallest whose mean test accuracy, over the
- * seeds named, is within 0.15 points of the best. An optimizer that is not here
- * trains at its default. */
+ * seeds named, is within 0.15 points of the best; on cart-pole, of four rates, whose mean
+ * return over ten tests is within 10 of the best; on generated digits that of the least
+ * distance after 15 epochs, of which one, the last, is nowhere near. An optimizer that is not here trains at
+ * its default. */
 #include <string.h>
 
 #include "lab/rates.h"
@@ -54,8 +56,8 @@ static const struct {
       { 0.5, 0.05, 0.05, 0.02, 1e-3, 2e-3, 3e-3, 0.02, 5e-3, 3e-4 } },
     { "rl", "mlp", "tuned on cart-pole, seeds 1 and 2",
       { 0.1, 0.02, 0.02, 0.05, 2e-3, 1e-3, 1e-3, 5e-3, 1e-3, 1e-4 } },
-    { "gan", "mlp", "a start for networks of this size",
-      { 0.1, 0.01, 0.01, 0.01, 2e-4, 2e-4, 2e-4, 0.01, 2e-3, 1e-4 } },
+    { "gan", "mlp", "tuned on generated digits, seed 1, but for the usual 2e-4",
+      { 0.2, 0.05, 0.05, 0.02, 1e-3, 2e-4, 2e-4, 5e-3, 2e-3, 1e-5 } },
 };
 
 /* What language models and adversaries are trained with, and what they want of it; and what
@@ -67,6 +69,9 @@ static const struct {
     { "text", "adam", "beta2=0.99" },
     { "gan", "adam", "beta1=0.5" },
     { "gan", "adamw", "beta1=0.5" },
+    { "gan", "lamb", "beta1=0.5" },
+    { "gan", "momentum", "momentum=0.5" },
+    { "gan", "nesterov", "momentum=0.5" },
     { "text", "lion", "beta2=0.98,weight_decay=0.3" },
     { "pretrain", "adamw", "lr=0.005" },
 };
