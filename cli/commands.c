@@ -79,6 +79,11 @@ static const cli_option train[] = {
     REAL("body-rate", "P", 1e-6, 1, "0.1", "finetune: the body's share of the learning rate"),
     FILES("from", "finetune: a checkpoint whose body to begin with, instead of training one"),
     SWITCH("scratch", "finetune: learn the new classes from nothing, to compare"),
+    COUNT("envs", "N", 1, 1e5, "16", "rl: carts side by side"),
+    COUNT("horizon", "N", 1, 1e5, "128", "rl: steps of each cart in a rollout"),
+    COUNT("passes", "N", 1, 1000, "10", "rl: times that a rollout is learned from"),
+    COUNT("noise", "N", 1, 65536, "32", "gan: random values that an image is made from"),
+    FILES("sheet", "gan: write ten images of each class to this file, .png or .svg"),
     FILES("log", "write a JSON record of every step and epoch to this file"),
     COUNT("log-every", "N", 1, 1e9, "1", "steps to a record"),
     FILES("save", "write a checkpoint after every epoch and at the end"),
@@ -160,8 +165,9 @@ static const cli_command commands[] = {
       "eden show {usual}\n", json_only, 1, 1, 0, 0, CLI_OPTIMIZERS, NULL, cli_show },
     { "train", "train a network", "TASK [DATA]",
       TASKS ", 'finetune [DIR]' (new classes of digits, or of a folder's images, for a network that "
-      "knows others), or 'text [FILE]' (a transformer that learns which byte comes next, in a file of yours "
-      "or in sources of Eden's). "
+      "knows others), 'text [FILE]' (a transformer that learns which byte comes next, in a file of yours "
+      "or in sources of Eden's), 'rl' (a policy that learns to balance a pole on a cart) or 'gan' (a "
+      "generator of digits against a discriminator). "
       "Every setting of the chosen optimizer is a flag. Without --lr the rate comes from a "
       "table for this task, model and optimizer, and the command says so.\n\n"
       "To fine-tune, a network learns the lower half of the classes first, with fixed settings, or "
@@ -173,6 +179,18 @@ static const cli_command commands[] = {
       "its losses nats a byte, and its rate rises over 100 steps and falls along a cosine to a tenth. "
       "Gradients are clipped to a norm of 1, biases and norms never decay, and at the end the "
       "network writes a sample of its own.\n\n"
+      "The pole is the cart-pole of 1983, simulated. The policy learns by proximal policy optimization, "
+      "with a network for the value and generalized advantages: a rollout is made by --envs carts over "
+      "--horizon steps and learned from --passes times, and an epoch is 5 rollouts. After each epoch the "
+      "likelier actions are taken in 100 episodes of at most 500 steps; their mean length is the return, "
+      "and the test loss is the share of the 500 that it leaves out. Gradients are clipped to a norm of "
+      "0.5, and the rate falls along a cosine to a tenth.\n\n"
+      "The generator makes digits of a given class from random values; the discriminator is told the "
+      "class as well. Both take each step at once, with the losses of 2014, the generator's without "
+      "saturation; an epoch is 250 batches. After each, a classifier that was first trained on the real "
+      "digits looks at 1,000 made ones: confident is the share that have a class with a chance over 0.8, "
+      "least class the share of the one found least, as asked the share of the class that was asked for, "
+      "and the test loss the Frechet distance to the test set by the classifier's last hidden layer.\n\n"
       "Networks compute in float32. --dtype, --grad-dtype and --state-dtype say what lies in memory "
       "between steps; --rounding keeps what 16-bit weights would lose of a step: in float32 copies "
       "(master), in the bits that bf16 lacks (split), in the mean (stochastic) or for the next step "
@@ -187,8 +205,10 @@ static const cli_command commands[] = {
       "eden train cifar10 data/cifar-10-batches-bin --epochs 5\n"
       "eden train csv houses.csv --label price --model logistic\n"
       "eden train finetune --optimizer {usual} --examples 50\n"
-      "eden train text plays.txt --save plays.safetensors --sample 2000\n",
-      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text", cli_train },
+      "eden train text plays.txt --save plays.safetensors --sample 2000\n"
+      "eden train rl --save cart.safetensors\n"
+      "eden train gan --sheet digits.png\n",
+      train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan", cli_train },
     { "compare", "train with every optimizer and compare", "TASK [DATA]",
       TASKS ". Every optimizer sees the same data in the same order and starts from the same "
       "weights; its rate comes from a table. The row 'none' is a network that is not trained.\n\n"

@@ -14,10 +14,6 @@ int cli_finetune_is(const cli_args *args) { return !strcmp(args->operands[0], "f
 
 int cli_finetune_options(const cli_args *args)
 {
-    static const char *const own[] = { "examples", "body-rate", "from", "scratch" };
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (cli_has(args, own[i]) && !cli_finetune_is(args))
-            return cli_usage(args->command, "--%s is for finetune alone", own[i]);
     if (cli_has(args, "scratch") && cli_has(args, "from"))
         return cli_usage(args->command, "--scratch begins with nothing, and --from with a checkpoint");
     if (cli_has(args, "scratch") && cli_has(args, "body-rate"))

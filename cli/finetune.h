@@ -9,7 +9,7 @@
 /* Is it that task? */
 int cli_finetune_is(const cli_args *args);
 
-/* Options that contradict one another, and options of finetune's at another task. */
+/* Options that contradict one another. */
 int cli_finetune_options(const cli_args *args);
 
 /* Of a source whose images are there; `describe` returns `text`, of CLI_TASK_ROOM bytes. */

@@ -83,16 +83,29 @@ json_t *cli_log_step(const lab_progress *p, int clipped)
     return json;
 }
 
+void cli_log_facts(json_t *json, const lab_progress *p)
+{
+    char name[64];
+    for (int i = 0; json && p->facts && i < LAB_FACTS; i++) {
+        if (!p->facts[i].metric.name) continue;
+        snprintf(name, sizeof name, "test_%.50s", p->facts[i].metric.name);
+        for (char *s = name; *s; s++) *s = *s == ' ' ? '_' : *s;
+        json_object_set_new(json, name, cli_json_exact(p->facts[i].value));
+    }
+}
+
 json_t *cli_log_epoch(const lab_progress *p)
 {
     char metric[64];
     snprintf(metric, sizeof metric, "test_%.50s", metric_of(p));
-    return json_pack("{so, so, so, so, so, so, so, so}", "step", whole(p->step), "epoch",
+    json_t *json = json_pack("{so, so, so, so, so, so, so, so}", "step", whole(p->step), "epoch",
                      whole(p->epoch), "train_loss", cli_json_exact(p->train_loss), "test_loss",
                      cli_json_exact(p->test_loss), metric,
                      cli_json_exact(p->test_accuracy), "seconds", cli_json_number(p->seconds),
                      "step_seconds", cli_json_number(p->step_seconds), "optimizer_seconds",
                      cli_json_number(p->optimizer_seconds));
+    cli_log_facts(json, p);
+    return json;
 }
 
 /* ---- the file ------------------------------------------------------------------------- */

@@ -26,11 +26,13 @@
  *      "test_accuracy": 0.91, "seconds": 0.08, "step_seconds": 0.07,
  *      "optimizer_seconds": 0.01}
  *
- * A task that measures something else has that name in place of "accuracy", and what only
- * it can be told as "options": "context=64,heads=4". Losses and accuracies of a step are of its batch, before the update; accuracies
- * are shares from 0 to 1 and null for a regression. "grad_norm" is there only if
- * gradients are clipped, which measures it. Times count from the start of training,
- * over all sessions of a resumed run. A file may end in a torn line.
+ * An epoch of a generator has "test_least_class" and "test_as_asked" as well. A task that
+ * measures something else has that name in place of "accuracy", and what only it can be
+ * told as "options": "context=64,heads=4". Losses and accuracies of a step are of its
+ * batch, before the update; accuracies are shares from 0 to 1 and null for a regression.
+ * "grad_norm" is there only if gradients are clipped, which measures it. Times count from
+ * the start of training, over all sessions of a resumed run. A file may end in a torn
+ * line.
  */
 #ifndef CLI_LOG_H
 #define CLI_LOG_H
@@ -57,6 +59,9 @@ json_t *cli_log_header(const char *task, const lab_config *config, const lab_pro
 /* The records above, for others to collect. */
 json_t *cli_log_step(const lab_progress *progress, int clipped);
 json_t *cli_log_epoch(const lab_progress *progress);
+
+/* What else the last evaluation measured, as "test_least_class": added to `json`. */
+void cli_log_facts(json_t *json, const lab_progress *progress);
 
 /* Begin the log of a run at `path`, or continue it after step `done`: records of
  * later steps are dropped, and a log of another run is refused. Takes `header`.

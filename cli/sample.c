@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/json.h"
+#include "cli/sheet.h"
 
 enum { BYTES = 500 };
 
@@ -15,6 +16,7 @@ int cli_sample(cli_training *t, json_t *json)
                                        .temperature = cli_real(t->args, "temperature", 0.8),
                                        .seed = t->config.seed };
     if (!lab_run_problem(t->run)->kind->sample || !config.count) return CLI_OK;
+    if (t->data.kind == &lab_adversarial) return cli_sheet(t);
     if (lab_run_sample(t->run, &config, &sample, &error)) {
         lab_sample_free(&sample);
         return cli_fail_eden(&error, CLI_RUNNING);

@@ -40,6 +40,9 @@ typedef int (*cli_refuse_option)(const void *context, const char *option, const 
 int cli_source_check(const cli_args *args, const char *options, cli_refuse_option refuse,
                      const void *context);
 
+/* How many classes are told apart; 0: it is no matter of classes. */
+uint32_t cli_source_classes(const cli_source *source);
+
 /* What the data of a problem are, in one line; `text` has CLI_TASK_ROOM bytes and is
  * returned. */
 const char *cli_source_describe(const cli_source *source, const lab_problem *problem, char *text);

@@ -25,6 +25,8 @@ static const task tasks[] = {
     { "finetune", NULL, MAY_BE_FOLDER, 40, 40, 16, "cnn" },
     { "csv", "the file", TABLE, 40, 20, 32, "mlp" },
     { "text", NULL, MAY_BE, 0, 0, 0, NULL }, /* source.c has the rest */
+    { "rl", NULL, NOTHING, 0, 0, 0, NULL },
+    { "gan", NULL, NOTHING, 0, 0, 0, NULL },
 };
 enum { TASKS = sizeof tasks / sizeof *tasks };
 
@@ -49,28 +51,61 @@ static int wants_all(const cli_args *args)
     return !strcmp(cli_text(args, "batch", ""), "all");
 }
 
+/* Options that not all tasks have, and the tasks that do. */
+#define SETS "digits mnist cifar10 sparse finetune csv"
+static const struct {
+    const char *option, *tasks;
+} belonging[] = {
+    { "model", SETS },          { "norm", SETS },        { "widths", SETS " rl gan" },
+    { "dropout", SETS " text gan" },                     { "no-decay", SETS " rl gan" },
+    { "rate-scaling", SETS },
+    { "examples", "finetune" }, { "from", "finetune" },  { "scratch", "finetune" },
+    { "body-rate", "finetune" },
+    { "layers", "text" },       { "heads", "text" },     { "width", "text" },
+    { "context", "text" },      { "sample", "text" },    { "temperature", "text" },
+    { "envs", "rl" },           { "horizon", "rl" },     { "passes", "rl" },
+    { "noise", "gan" },         { "sheet", "gan" },
+};
+
+/* Is a word one of those between blanks? */
+static int among(const char *words, const char *word)
+{
+    const size_t length = strlen(word);
+    for (; *words; words += strcspn(words, " "), words += *words == ' ')
+        if (strcspn(words, " ") == length && !strncmp(words, word, length)) return 1;
+    return 0;
+}
+
+static int refuse_option(const cli_args *args, const task *t, const char *option, const char *suits)
+{
+    static const struct {
+        const char *task, *networks;
+    } why[] = { { "text", "a transformer that decays only its matrices" },
+                { "rl", "a policy and a value, each an mlp" },
+                { "gan", "a generator and a discriminator, each an mlp" } };
+    for (size_t i = 0; i < sizeof why / sizeof *why; i++)
+        if (among(suits, "digits") && !strcmp(why[i].task, t->name))
+            return cli_usage(args->command, "--%s is not for %s, which has %s", option, t->name,
+                             why[i].networks);
+    return cli_usage(args->command, "--%s is for %s alone", option, suits);
+}
+
 /* Options that say nothing to a task. */
 static int check_options(const cli_args *args, const task *t)
 {
-    static const char *const not_of_text[] = { "model", "widths", "norm", "no-decay", NULL };
-    static const char *const of_text[] = { "layers", "heads",  "width", "context",
-                                           "sample", "temperature", NULL };
-    const int text = t->form == MAY_BE, table = t->form == TABLE;
+    const int made = among("rl gan", t->name), table = t->form == TABLE, text = t->form == MAY_BE;
+    const char *no_label = text ? "bytes, each to be predicted" : made ? "nothing to predict" : "its labels";
     if (!table && cli_has(args, "label"))
-        return cli_usage(args->command, "--label is for csv; %s has %s", t->name,
-                         text ? "bytes, each to be predicted" : "its labels");
+        return cli_usage(args->command, "--label is for csv; %s has %s", t->name, no_label);
     if (!table && cli_has(args, kind_option(args)))
         return cli_usage(args->command, "--%s is for csv; %s has %s", kind_option(args), t->name,
-                         text ? "bytes" : "classes");
-    for (const char *const *o = text ? not_of_text : of_text; *o; o++)
-        if (cli_has(args, *o))
-            return cli_usage(args->command, text ? "--%s is not for text, which has a transformer that "
-                                                   "decays only its matrices"
-                                                 : "--%s is for text alone", *o);
-    if (text && wants_all(args))
-        return cli_usage(args->command, "--batch all is not for text, whose sequences are from anywhere");
-    if (text && cli_has(args, "rate-scaling"))
-        return cli_usage(args->command, "--rate-scaling is not for text; set the rate with --lr");
+                         text ? "bytes" : made ? "nothing to predict" : "classes");
+    for (size_t i = 0; i < sizeof belonging / sizeof *belonging; i++)
+        if (cli_has(args, belonging[i].option) && !among(belonging[i].tasks, t->name))
+            return refuse_option(args, t, belonging[i].option, belonging[i].tasks);
+    if (!t->batch && wants_all(args))
+        return cli_usage(args->command, "--batch all is not for %s, which has no set to be through with",
+                         t->name);
     if (cli_has(args, "temperature") && cli_count(args, "sample", 1) == 0)
         return cli_usage(args->command, "--temperature does nothing with --sample 0");
     return CLI_OK;
@@ -86,14 +121,14 @@ int cli_task_name(const cli_args *args, const char **name)
         for (size_t i = 0; i < TASKS; i++) cli_nearest_try(&nearest, tasks[i].name);
         cli_nearest_hint(&nearest, "", hint);
         return cli_usage(args->command, "unknown task '%.60s'%s", word,
-                         *hint ? hint : "; there are digits, mnist, cifar10, sparse, finetune, csv and text");
+                         *hint ? hint : "; there are digits, mnist, cifar10, sparse, finetune, csv, text, rl "
+                                        "and gan");
     }
     *name = t->name;
     if (t->operand && args->operand_count < 2)
         return cli_usage(args->command, "%s needs %s: eden %s %s %s", t->name, t->operand,
                          args->command->name, t->name, t->form == FOLDER ? "DIR" : "FILE --label COLUMN");
-    const int alone = t->form == MAY_BE || t->form == MAY_BE_FOLDER;
-    if (alone && strcmp(args->command->name, "train") != 0)
+    if ((!t->batch || t->form == MAY_BE_FOLDER) && strcmp(args->command->name, "train") != 0)
         return cli_usage(args->command, "%s is for 'eden train %s --optimizer NAME', one at a time",
                          t->name, t->name);
     if (t->form == NOTHING && args->operand_count > 1)

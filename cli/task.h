@@ -9,7 +9,7 @@
 
 /* All of these have told a failure and return the exit code. */
 
-/* The task's name, "digits", "mnist", "csv" or "text", which is also its name in the table
+/* The task's name, "digits", "mnist", "csv", "text", "rl" or "gan", which is also its name in the table
  * of learning rates; refuses unknown tasks, and operands and options that do not
  * belong to the task. It reads no file. */
 int cli_task_name(const cli_args *args, const char **name);

@@ -66,7 +66,7 @@ static int prepare(cli_training *t)
     if (t->resume && t->save && !strcmp(t->resume, t->save))
         t->saved_step = lab_run_progress(t->run)->step;
     t->header = cli_log_header(t->task, &t->config, lab_run_problem(t->run),
-                               t->data.data.classes,
+                               cli_source_classes(&t->data),
                                lab_run_progress(t->run)->steps);
     t->history = json_array();
     return t->header && t->history ? CLI_OK : cli_no_memory();
@@ -196,6 +196,11 @@ static void print_test(const cli_training *t, double loss, double metric)
     const lab_metric *m = &lab_run_progress(t->run)->metric;
     fprintf(t->out, "%-10sloss %.4f%s%s", "test", loss, *m->loss_unit ? " " : "", m->loss_unit);
     if (m->name) fprintf(t->out, ", %s %s", m->name, cli_metric_text(m, metric, 0, text));
+    const lab_fact *facts = lab_run_progress(t->run)->facts;
+    for (int i = 0; facts && i < LAB_FACTS; i++)
+        if (facts[i].metric.name && !isnan(facts[i].value))
+            fprintf(t->out, ", %s %s", facts[i].metric.name,
+                    cli_metric_text(&facts[i].metric, facts[i].value, 0, text));
     fputc('\n', t->out);
 }
 
@@ -285,12 +290,13 @@ static int evaluate(cli_training *t)
         print_head(t);
         print_test(t, loss, accuracy);
     }
-    const int code = cli_has(t->args, "sample") ? cli_sample(t, json ? t->header : NULL) : CLI_OK;
+    const int code = cli_has(t->args, "sample") || cli_has(t->args, "sheet") ? cli_sample(t, json ? t->header : NULL) : CLI_OK;
     if (!code && json) {
         json_object_set_new(t->header, "step", json_integer((json_int_t)p->step));
         json_object_set_new(t->header, "test_loss", cli_json_exact(loss));
         snprintf(metric, sizeof metric, "test_%.50s", p->metric.name ? p->metric.name : "accuracy");
         json_object_set_new(t->header, metric, cli_json_exact(accuracy));
+        cli_log_facts(t->header, p);
         return cli_json_print(json_incref(t->header), stdout, 2);
     }
     return code;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "cli/names.h"
+#include "cli/sheet.h"
 #include "cli/train.h"
 
 /* ---- the line by itself --------------------------------------------------------------- */
@@ -41,13 +42,25 @@ int cli_train_refuse(const char *path, int code, const char *why)
     return code;
 }
 
+/* A sheet that would be in another file's place. */
+static int check_sheet(const cli_training *t)
+{
+    static const char *const others[] = { "log", "save", "resume" };
+    const char *sheet = cli_text(t->args, "sheet", NULL);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (same_file(sheet, cli_text(t->args, others[i], NULL)))
+            return cli_usage(t->args->command, "--sheet and --%s are the same file", others[i]);
+    return cli_sheet_check(t->args);
+}
+
 static int check_outputs(cli_training *t)
 {
     struct stat about;
     const char *log = cli_text(t->args, "log", NULL);
     const char *data = t->args->operand_count > 1 ? t->args->operands[1] : NULL;
     const char *from = cli_text(t->args, "from", NULL);
-    int code = CLI_OK;
+    int code = check_sheet(t);
+    if (code) return code;
     if (same_file(log, from) || same_file(t->save, from))
         return cli_usage(t->args->command, "--%s would overwrite the checkpoint of --from",
                          same_file(log, from) ? "log" : "save");
@@ -248,7 +261,7 @@ static void quoted(FILE *out, const char *word)
 void cli_train_print_resume(const cli_training *t)
 {
     static const char *const kept[] = { "label", "target", "save", "log", "log-every", "threads", "sample",
-                                         "temperature" };
+                                         "temperature", "sheet" };
     const cli_args *args = t->args;
     fputs("  eden train", t->out);
     for (size_t i = 0; i < args->operand_count; i++) quoted(t->out, args->operands[i]);

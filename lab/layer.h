@@ -47,7 +47,8 @@ typedef struct {
     uint64_t seed, step; /* of dropout                                         */
     int training;
     const lab_loops *loops;
-    const float *x;
+    const float *x;         /* or NULL, and then                               */
+    const lab_real *real_x;
     const int32_t *label; /* or NULL, and then                                 */
     const float *target;
     double loss[LAB_MOST_BLOCKS]; /* sums over the rows of each block          */
@@ -86,6 +87,9 @@ struct lab_layer {
     double rate;            /* dropout's                                       */
     uint64_t group;         /* a convolution's images in one product           */
     uint64_t context, heads; /* of attention and embedding: rows of a sequence  */
+    double slope;           /* of a leaky ReLU below 0                         */
+    double (*row_loss)(const void *context, uint64_t row, const lab_real *z, lab_real *d);
+    const void *of_loss;    /* the context of a given loss                     */
     lab_layer *other;       /* of a fork its sum and back, of a tied layer the
                                embedding and back; NULL: none                  */
     uint64_t kept_bytes;    /* what a row keeps from forward to backward       */
@@ -106,6 +110,8 @@ void lab_dense(lab_layer *layer, const char *name, lab_shape in, uint64_t out, i
 void lab_convolution(lab_layer *layer, const char *name, lab_shape in, uint64_t out,
                      int has_bias);
 void lab_relu(lab_layer *layer, lab_shape in);
+void lab_leaky_relu(lab_layer *layer, lab_shape in, double slope);
+void lab_tanh(lab_layer *layer, lab_shape in);
 void lab_max_pool(lab_layer *layer, lab_shape in);
 void lab_average_pool(lab_layer *layer, lab_shape in);
 void lab_dropout(lab_layer *layer, lab_shape in, double rate);
@@ -121,6 +127,7 @@ void lab_tied(lab_layer *layer, lab_layer *embedding);
 void lab_cross_entropy(lab_layer *layer, lab_shape in);
 void lab_cross_entropy_wide(lab_layer *layer, lab_shape in);
 void lab_squared_error(lab_layer *layer, lab_shape in);
+void lab_given_loss(lab_layer *layer, lab_shape in);
 
 /* Describe the layer's next tensor and return it. */
 lab_tensor *lab_tensor_add(lab_layer *layer, const char *name, const char *part, lab_role role);

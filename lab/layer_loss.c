@@ -70,9 +70,24 @@ static void squared_error_forward(lab_layer *l, lab_batch *batch, const lab_bloc
     batch->correct[block->index] = 0;
 }
 
+/* A row's loss and its gradient come from the layer's function, which is told the row. */
+static void given_forward(lab_layer *l, lab_batch *batch, const lab_block *block)
+{
+    const uint64_t n = lab_size(l->in_shape);
+    double loss = 0;
+    for (uint64_t r = block->first; r < block->first + block->rows; r++) {
+        lab_real *d = batch->training ? l->d_in + r * n : NULL;
+        loss += l->row_loss(l->of_loss, r, l->in + r * n, d);
+        for (uint64_t i = 0; d && i < n; i++) d[i] /= (lab_real)batch->count;
+    }
+    batch->loss[block->index] = loss;
+    batch->correct[block->index] = 0;
+}
+
 static const lab_layer_kind cross_entropy = { .forward = cross_entropy_forward };
 static const lab_layer_kind wide = { .forward = wide_forward };
 static const lab_layer_kind squared_error = { .forward = squared_error_forward };
+static const lab_layer_kind given = { .forward = given_forward };
 
 void lab_cross_entropy(lab_layer *l, lab_shape in)
 {
@@ -94,4 +109,11 @@ void lab_squared_error(lab_layer *l, lab_shape in)
     l->kind = &squared_error;
     l->in_shape = in;
     l->work = 1;
+}
+
+void lab_given_loss(lab_layer *l, lab_shape in)
+{
+    l->kind = &given;
+    l->in_shape = in;
+    l->work = 16 * lab_size(in);
 }

@@ -1,4 +1,4 @@
-/* layer_simple.c - layers without weights: ReLU, max pooling, dropout. */
+/* layer_simple.c - layers without weights: ReLU, plain and leaky, max pooling, dropout. */
 #include "lab/layer.h"
 #include "lab/random.h"
 
@@ -31,6 +31,37 @@ void lab_relu(lab_layer *l, lab_shape in)
 {
     l->kind = &relu;
     l->in_shape = l->out_shape = in;
+    l->work = lab_size(in);
+}
+
+/* The sign of what comes out is that of what went in. */
+static void leaky_forward(lab_layer *l, lab_batch *batch, const lab_block *block)
+{
+    const uint64_t size = lab_size(l->in_shape);
+    const lab_real slope = (lab_real)l->slope;
+    lab_real *y = l->out + block->first * size;
+    (void)batch;
+    for (uint64_t i = 0; i < block->rows * size; i++) y[i] = y[i] < 0 ? slope * y[i] : y[i];
+}
+
+static void leaky_backward(lab_layer *l, lab_batch *batch, const lab_block *block)
+{
+    const uint64_t size = lab_size(l->in_shape);
+    const lab_real slope = (lab_real)l->slope;
+    const lab_real *restrict y = l->out + block->first * size;
+    lab_real *restrict d = l->d_out + block->first * size;
+    (void)batch;
+    for (uint64_t i = 0; i < block->rows * size; i++) d[i] = y[i] > 0 ? d[i] : slope * d[i];
+}
+
+static const lab_layer_kind leaky = { .forward = leaky_forward, .backward = leaky_backward,
+                                      .in_place = 1 };
+
+void lab_leaky_relu(lab_layer *l, lab_shape in, double slope)
+{
+    l->kind = &leaky;
+    l->in_shape = l->out_shape = in;
+    l->slope = slope;
     l->work = lab_size(in);
 }
 

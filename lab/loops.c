@@ -39,6 +39,17 @@ static void gelu_slopes(lab_real *restrict y, lab_real *restrict slope, uint64_t
     }
 }
 
+/* 1 - 2 / (e^2x + 1), whose error is a unit of the last place of 1. */
+static void tanh_of(lab_real *restrict y, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) y[i] = 1 - 2 / (lab_exp(2 * y[i]) + 1);
+}
+
+static void tanh_back(lab_real *restrict d, const lab_real *restrict y, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) d[i] *= 1 - y[i] * y[i];
+}
+
 static void exponentials(lab_real *restrict x, uint64_t n, lab_real top, lab_real factor)
 {
     for (uint64_t i = 0; i < n; i++) x[i] = lab_exp((x[i] - top) * factor);
@@ -72,6 +83,7 @@ static void multiply(lab_real *restrict y, const lab_real *restrict x, uint64_t 
 }
 
 const lab_loops NAME(LAB_ISA) = {
-    .isa = TEXT(LAB_ISA), .gelu = gelu, .gelu_slopes = gelu_slopes, .exponentials = exponentials,
+    .isa = TEXT(LAB_ISA), .gelu = gelu, .gelu_slopes = gelu_slopes, .tanh = tanh_of,
+    .tanh_back = tanh_back, .exponentials = exponentials,
     .scale = scale, .softmax_back = softmax_back, .add = add, .sum = sum_of, .multiply = multiply,
 };

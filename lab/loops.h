@@ -1,4 +1,4 @@
-/* loops.h - the loops that a transformer spends its time in beside products. loops.c is
+/* loops.h - the loops that networks spend their time in beside products. loops.c is
  * compiled once for each instruction set that the library knows, to the same bits. */
 #ifndef LAB_LOOPS_H
 #define LAB_LOOPS_H
@@ -13,6 +13,10 @@ typedef struct {
     /* y becomes GELU of itself; slopes are its derivatives where it was.       */
     void (*gelu)(lab_real *y, uint64_t n);
     void (*gelu_slopes)(lab_real *y, lab_real *slope, uint64_t n);
+
+    /* y becomes its hyperbolic tangent; d is multiplied by the slope where y came out. */
+    void (*tanh)(lab_real *y, uint64_t n);
+    void (*tanh_back)(lab_real *d, const lab_real *y, uint64_t n);
 
     /* x becomes e^((x - top) scale). */
     void (*exponentials)(lab_real *x, uint64_t n, lab_real top, lab_real scale);

@@ -30,7 +30,8 @@ static void run_block(void *job, size_t index, uint32_t worker)
     if (block.rows > batch->block_rows) block.rows = batch->block_rows;
     if (s->from == 0) {
         const uint64_t first = block.first * m->features, n = block.rows * m->features;
-        for (uint64_t i = first; i < first + n; i++) m->input[i] = (lab_real)batch->x[i];
+        for (uint64_t i = first; i < first + n; i++)
+            m->input[i] = batch->x ? (lab_real)batch->x[i] : batch->real_x[i];
     }
     for (uint32_t i = s->from; i < s->to; i++) {
         const lab_model_step *step = &s->program->step[i];
@@ -100,7 +101,7 @@ static eden_status check_rows(const lab_model *m, const float *x, const int32_t 
 {
     if (count == 0) return data_fail(error, EDEN_E_ARGUMENT, "there are no rows for the model");
     if (!x) return data_fail(error, EDEN_E_ARGUMENT, "there are no features for the model");
-    if (m->classes ? !label : !target)
+    if (!m->given && (m->classes ? !label : !target))
         return data_fail(error, EDEN_E_ARGUMENT, "the model needs %s",
                          m->classes ? "labels, and there are none" : "targets, and there are none");
     for (uint64_t i = 0; m->tokens && i < count; i++)
@@ -115,6 +116,19 @@ static eden_status check_rows(const lab_model *m, const float *x, const int32_t 
     return EDEN_OK;
 }
 
+/* Forward and backward on the batch that has begun; returns its mean loss. */
+static double run_training(lab_model *m, uint64_t step, uint64_t *correct)
+{
+    double loss = 0;
+    m->batch.training = 1;
+    m->batch.seed = m->seed;
+    m->batch.step = step;
+    run_program(m, &m->train);
+    *correct = 0;
+    finish_batch(&m->batch, &loss, correct);
+    return loss / (double)m->batch.count;
+}
+
 eden_status lab_model_train(lab_model *m, const float *x, const int32_t *label,
                             const float *target, uint64_t count, uint64_t step, double *loss,
                             uint64_t *correct, eden_error *error)
@@ -125,15 +139,23 @@ eden_status lab_model_train(lab_model *m, const float *x, const int32_t *label,
     if (!status) status = lab_model_reserve(m, count, error);
     if (status) return status;
     begin_batch(m, x, label, target, count);
-    m->batch.training = 1;
-    m->batch.seed = m->seed;
-    m->batch.step = step;
-    run_program(m, &m->train);
+    *loss = run_training(m, step, correct);
     run_tasks(m, m->learned * m->batch.blocks, (m->learned + PIECE - 1) / PIECE, add_gradients, m);
-    *loss = 0;
-    *correct = 0;
-    finish_batch(&m->batch, loss, correct);
-    *loss /= (double)count;
+    return EDEN_OK;
+}
+
+eden_status lab_model_slopes(lab_model *m, const lab_real *x, uint64_t count, uint64_t step,
+                             double *loss, const lab_real **slopes, eden_error *error)
+{
+    uint64_t correct;
+    if (!m || !m->slopes || !m->given || !x || !count)
+        return data_fail(error, EDEN_E_ARGUMENT, "lab_model_slopes() was given nothing");
+    const eden_status status = lab_model_reserve(m, count, error);
+    if (status) return status;
+    begin_batch(m, NULL, NULL, NULL, count);
+    m->batch.real_x = x;
+    *loss = run_training(m, step, &correct);
+    *slopes = m->d_input;
     return EDEN_OK;
 }
 

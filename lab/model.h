@@ -92,4 +92,10 @@ eden_status lab_model_eval(lab_model *model, const lab_split *split, double *los
 eden_status lab_model_outputs(lab_model *model, const float *x, uint64_t count,
                               const lab_real **outputs, eden_error *error);
 
+/* Forward and backward for the slopes of the mean loss by the rows, which are the model's
+ * until it is next used; its gradients stay as they are. Only where a network's config
+ * asks for slopes. */
+eden_status lab_model_slopes(lab_model *model, const lab_real *x, uint64_t count, uint64_t step,
+                             double *loss, const lab_real **slopes, eden_error *error);
+
 #endif

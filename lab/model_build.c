@@ -25,7 +25,8 @@ typedef struct {
 
 /* ---- reading the config -------------------------------------------------------------- */
 
-static eden_status read_widths(plan *p, const char *text, eden_error *error)
+eden_status lab_model_read_widths(const char *text, uint64_t *widths, uint32_t most,
+                                  uint32_t *count, eden_error *error)
 {
     const char *at = text;
     for (;;) {
@@ -44,10 +45,10 @@ static eden_status read_widths(plan *p, const char *text, eden_error *error)
         if (width == 0)
             return data_fail(error, EDEN_E_VALUE,
                              "widths '%.80s': a layer of width 0 has no weights", text);
-        if (p->widths == MOST_WIDTHS)
-            return data_fail(error, EDEN_E_VALUE, "widths '%.80s': at most %d layers", text,
-                             (int)MOST_WIDTHS);
-        p->width[p->widths++] = width;
+        if (*count == most)
+            return data_fail(error, EDEN_E_VALUE, "widths '%.80s': at most %lu layers", text,
+                             (unsigned long)most);
+        widths[(*count)++] = width;
         if (!*at++) return EDEN_OK;
     }
 }
@@ -98,7 +99,8 @@ static eden_status read_config(plan *p, const lab_model_config *config, eden_err
         return data_fail(error, EDEN_E_VALUE,
                          "logistic has one layer and nothing to normalize: choose mlp");
     return k == 0 ? EDEN_OK
-                  : read_widths(p, config->widths ? config->widths : kinds[k].widths, error);
+                  : lab_model_read_widths(config->widths ? config->widths : kinds[k].widths, p->width,
+                                         MOST_WIDTHS, &p->widths, error);
 }
 
 /* ---- adding layers ---------------------------------------------------------------------- */
@@ -285,10 +287,10 @@ eden_status lab_model_too_large(eden_error *error)
 /* ---- describing ------------------------------------------------------------------------------ */
 
 /* Digits in threes. */
-void lab_model_count_text(const lab_model *m, char *at, const char *end)
+void lab_model_count_text(uint64_t weights, char *at, const char *end)
 {
     char number[32];
-    snprintf(number, sizeof number, "%llu", (unsigned long long)m->weights);
+    snprintf(number, sizeof number, "%llu", (unsigned long long)weights);
     for (size_t i = 0, n = strlen(number); i < n && end - at > 1; i++) {
         if (i > 0 && (n - i) % 3 == 0) *at++ = ',';
         *at++ = number[i];
@@ -315,7 +317,7 @@ static void describe(lab_model *m, const plan *p, const lab_data *data, uint64_t
                        (unsigned long long)(100 * p->dropout + 0.5));
     *at++ = ',';
     *at++ = ' ';
-    lab_model_count_text(m, at, end);
+    lab_model_count_text(m->weights, at, end);
 }
 
 eden_status lab_model_build(lab_model *m, const lab_model_config *config, const lab_data *data,

@@ -37,6 +37,8 @@ struct lab_model {
     uint64_t work;                    /* multiplications for a row, forward    */
     uint64_t least_rows, most_blocks; /* how a batch is cut,                   */
     uint64_t unit;                    /* and what is not cut: a sequence; 0: none is */
+    int given;                        /* the loss needs neither labels nor targets */
+    int slopes;                       /* d_input is wanted                     */
     uint64_t tokens;                  /* features are whole and below; 0: any  */
     lab_workers *workers;
     const lab_loops *loops;
@@ -44,7 +46,7 @@ struct lab_model {
     /* Buffers for batches of up to `rows` rows. */
     uint64_t rows;
     void *space;
-    lab_real *input, *block_grads, *scratch;
+    lab_real *input, *d_input, *block_grads, *scratch;
     uint64_t scratch_count;           /* for one worker                        */
     char text[256];
 };
@@ -53,6 +55,10 @@ struct lab_model {
  * own themselves. */
 eden_status lab_model_build(lab_model *model, const lab_model_config *config,
                             const lab_data *data, eden_error *error);
+
+/* "128,64" behind the `count` widths that are there, up to `most`. */
+eden_status lab_model_read_widths(const char *text, uint64_t *widths, uint32_t most,
+                                  uint32_t *count, eden_error *error);
 
 /* Add a layer, for a family's function to fill in. */
 lab_layer *lab_model_next(lab_model *model);
@@ -63,7 +69,7 @@ int lab_model_complete(lab_model *model, uint64_t least_rows);
 eden_status lab_model_too_large(eden_error *error);
 
 /* "826,880 weights" behind what is at `at`, in what is there up to `end`. */
-void lab_model_count_text(const lab_model *model, char *at, const char *end);
+void lab_model_count_text(uint64_t weights, char *at, const char *end);
 
 /* Threads and weights for a model that is built. With a status other than EDEN_OK, and
  * after a failure, the model is destroyed; else it is *out. */

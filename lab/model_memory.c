@@ -88,6 +88,7 @@ static void lay_out(lab_model *m, uint64_t rows, walk *w)
     uint64_t blocks = (rows + m->least_rows - 1) / m->least_rows;
     if (blocks > m->most_blocks) blocks = m->most_blocks;
     lab_real *out = m->input = take(w, rows, m->features * sizeof *out), *d_out = NULL;
+    if (m->slopes) d_out = m->d_input = take(w, rows, m->features * sizeof *out);
     m->scratch = take(w, lab_workers_count(m->workers), m->scratch_count * sizeof *out);
     m->block_grads = take(w, blocks, m->learned * sizeof *out);
     for (uint32_t i = 0; i < m->layers; i++) {

@@ -1,26 +1,52 @@
-/* problem.c - what problems with one model share. */
+/* problem.c - what problems with models of model.h share. */
 #include "lab/problem.h"
 
 #include <stdlib.h>
 
+enum { MOST = 2 };
+
+/* Model `i` of a problem, or NULL. */
+static lab_model *model_at(const lab_problem *p, int i)
+{
+    return p->model ? (i ? NULL : p->model) : p->part[i];
+}
+
+/* To be asked once in a process, and the room is the same for all. */
 eden_status lab_problem_fits(const lab_problem *p, eden_error *error)
 {
-    return lab_model_fits(p->model, error);
+    return lab_model_fits(model_at(p, 0), error);
 }
 
 eden_status lab_problem_store(lab_problem *p, const lab_storage *storage, eden_error *error)
 {
-    return lab_model_store(p->model, storage, error);
+    eden_status status = EDEN_OK;
+    for (int i = 0; i < MOST && !status && model_at(p, i); i++)
+        status = lab_model_store(model_at(p, i), storage, error);
+    return status;
 }
 
-void lab_problem_zero_grads(lab_problem *p) { lab_model_zero_grads(p->model); }
-void lab_problem_narrow_grads(lab_problem *p) { lab_model_narrow_grads(p->model); }
-void lab_problem_widen(lab_problem *p) { lab_model_widen(p->model); }
+void lab_problem_zero_grads(lab_problem *p)
+{
+    for (int i = 0; i < MOST && model_at(p, i); i++) lab_model_zero_grads(model_at(p, i));
+}
+
+void lab_problem_narrow_grads(lab_problem *p)
+{
+    for (int i = 0; i < MOST && model_at(p, i); i++) lab_model_narrow_grads(model_at(p, i));
+}
+
+void lab_problem_widen(lab_problem *p)
+{
+    for (int i = 0; i < MOST && model_at(p, i); i++) lab_model_widen(model_at(p, i));
+}
 
 eden_status lab_problem_add(lab_problem *p, eden_optimizer *optimizer, const char *vectors,
                             eden_error *error)
 {
-    return lab_model_register(p->model, optimizer, vectors, error);
+    eden_status status = EDEN_OK;
+    for (int i = 0; i < MOST && !status && model_at(p, i); i++)
+        status = lab_model_register(model_at(p, i), optimizer, vectors, error);
+    return status;
 }
 
 void lab_sample_free(lab_sample *sample)

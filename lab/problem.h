@@ -76,9 +76,12 @@ struct lab_problem {
     lab_model *model;      /* the network, where there is just one of model.h   */
     const char *start;     /* where its first weights are from, for people; NULL:
                               they are drawn                                    */
+    lab_model *part[2];    /* or else these                                     */
+    const lab_fact *facts; /* what evaluate() measures beside, LAB_FACTS of them, of
+                              which those without a name are none; NULL: nothing */
 };
 
-/* The functions of problems with a model. */
+/* The functions of problems with a model, or with parts. */
 eden_status lab_problem_fits(const lab_problem *problem, eden_error *error);
 eden_status lab_problem_store(lab_problem *problem, const lab_storage *storage,
                               eden_error *error);
@@ -109,6 +112,17 @@ typedef struct {
 enum { LAB_BODY_UNIT = 1000000 };
 static inline uint32_t lab_transfer_old(const lab_data *data) { return data->classes / 2; }
 extern const lab_problem_kind lab_finetune;
+
+/* A pole to be balanced on a cart; there is no source. A batch is so many steps of a
+ * rollout, whose options are envs, horizon and passes; an epoch is so many rollouts. */
+enum { LAB_RL_ROLLOUTS = 5 };
+extern const lab_problem_kind lab_reinforcement;
+
+/* Images of given classes to be made like those of a lab_data, the source; its option is
+ * noise. A batch is so many of them from anywhere, and as many made; an epoch is this many
+ * batches. */
+enum { LAB_GAN_EPOCH = 250 };
+extern const lab_problem_kind lab_adversarial;
 
 /* Fill `error` and return `status`. */
 eden_status lab_fail(eden_error *error, eden_status status, const char *format, ...)

@@ -52,15 +52,21 @@ static const struct {
       { 0.02, 0.005, 0.005, 0.05, 5e-4, 1e-3, 5e-4, 0.05, 2e-3, 2e-4 } },
     { "text", "transformer", "a start for transformers of this size",
       { 0.5, 0.05, 0.05, 0.02, 1e-3, 2e-3, 3e-3, 0.02, 5e-3, 3e-4 } },
+    { "rl", "mlp", "tuned on cart-pole, seeds 1 and 2",
+      { 0.1, 0.02, 0.02, 0.05, 2e-3, 1e-3, 1e-3, 5e-3, 1e-3, 1e-4 } },
+    { "gan", "mlp", "a start for networks of this size",
+      { 0.1, 0.01, 0.01, 0.01, 2e-4, 2e-4, 2e-4, 0.01, 2e-3, 1e-4 } },
 };
 
-/* What language models are trained with, and what they want of it; and what a network is
- * trained with before it is fine-tuned. */
+/* What language models and adversaries are trained with, and what they want of it; and what
+ * a network is trained with before it is fine-tuned. */
 static const struct {
     const char *task, *optimizer, *settings;
 } settings[] = {
     { "text", "adamw", "beta2=0.99,weight_decay=0.1" },
     { "text", "adam", "beta2=0.99" },
+    { "gan", "adam", "beta1=0.5" },
+    { "gan", "adamw", "beta1=0.5" },
     { "text", "lion", "beta2=0.98,weight_decay=0.3" },
     { "pretrain", "adamw", "lr=0.005" },
 };
@@ -70,7 +76,8 @@ const char *lab_default_optimizer(void) { return "lion"; }
 
 const char *lab_task_optimizer(const char *task)
 {
-    return !strcmp(task, "text") || !strcmp(task, "pretrain") ? "adamw" : lab_default_optimizer();
+    if (!strcmp(task, "text") || !strcmp(task, "pretrain")) return "adamw";
+    return !strcmp(task, "rl") || !strcmp(task, "gan") ? "adam" : lab_default_optimizer();
 }
 
 const char *lab_task_settings(const char *task, const char *optimizer)

@@ -176,7 +176,8 @@ eden_status lab_run_create_for(lab_run **out, const lab_config *config,
     run->progress = (lab_progress){ .steps = run->epoch_steps * config->epochs, .epoch = 1,
                                     .lr = NAN, .loss = NAN, .accuracy = NAN, .train_loss = NAN,
                                     .test_loss = NAN, .test_accuracy = NAN,
-                                    .metric = run->problem->metric };
+                                    .metric = run->problem->metric,
+                                    .facts = run->problem->facts };
     run->started = now();
     if (run->average_start > run->progress.steps) {
         status = lab_fail(error, EDEN_E_VALUE, "average '%.60s' begins after the run's %llu steps",

@@ -42,6 +42,13 @@ typedef struct {
     const char *loss_unit;  /* behind a loss: "nats a byte", ""                 */
 } lab_metric;
 
+/* Another measurement of the last evaluation; NaN before it. */
+enum { LAB_FACTS = 2 };
+typedef struct {
+    lab_metric metric;
+    double value;
+} lab_fact;
+
 /* What a trained problem makes: text, or images side by side in memory, or both. */
 typedef struct {
     uint64_t count;         /* bytes of text, or images                         */
@@ -70,6 +77,7 @@ typedef struct {
     int evaluated;              /* 1 if the last step ended an epoch            */
     double state_bytes_per_weight;
     lab_metric metric;          /* what the accuracies are                      */
+    const lab_fact *facts;      /* LAB_FACTS more, or NULL: see problem.h       */
 } lab_progress;
 
 /* "data" must outlive the run. A config that makes no sense (batch 0, a task the

@@ -108,7 +108,7 @@ static void describe(lab_model *m, const lab_transformer_config *c)
         at += snprintf(at, (size_t)(end - at), ", dropout %llu %%",
                        (unsigned long long)(100 * c->dropout + 0.5));
     at += snprintf(at, (size_t)(end - at), ", ");
-    lab_model_count_text(m, at, end);
+    lab_model_count_text(m->weights, at, end);
 }
 
 eden_status lab_transformer_create(lab_model **model, const lab_transformer_config *c,

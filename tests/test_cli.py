@@ -169,7 +169,8 @@ class Generated(Case):
         self.assertEqual(self.complete("show", "a"), ["adagrad", "adam", "adamw", "adafactor"])
         self.assertEqual(self.complete("step", "l"), ["lamb", "lion"])
         self.assertEqual(self.complete("help", "pl"), ["plot"])
-        self.assertEqual(self.complete("train", ""), ["digits", "mnist", "cifar10", "sparse", "finetune", "csv", "text"])
+        self.assertEqual(self.complete("train", ""),
+                         ["digits", "mnist", "cifar10", "sparse", "finetune", "csv", "text", "rl", "gan"])
         self.assertEqual(self.complete("train", "csv", "so"), ["some file"])
         self.assertEqual(self.complete("train", "--model", ""), ["logistic", "mlp", "cnn", "resnet"])
         self.assertEqual(self.complete("train", "--model", "="), ["logistic", "mlp", "cnn", "resnet"])

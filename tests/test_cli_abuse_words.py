@@ -16,7 +16,7 @@ NO_COUNTS = [*NO_NUMBERS, "1.5", "-0", "-1", "1e3", "1.0", "9223372036854775808"
 # Every option of train with a number, and what else it needs.
 COUNTS = {"epochs": [], "batch": [], "warmup": [], "accumulate": [], "seed": [], "threads": [],
           "log-every": ["--log", "log"], "layers": [], "heads": [], "width": [], "context": [],
-          "sample": [], "examples": []}
+          "sample": [], "examples": [], "envs": [], "horizon": [], "passes": [], "noise": []}
 REALS = {"dropout": [], "clip": [], "temperature": [], "body-rate": []}
 TEXTS = ["widths", "schedule", "average"]
 

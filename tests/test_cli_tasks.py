@@ -88,7 +88,8 @@ class Finetune(Case):
                      "(tuned on finetune, seeds 1 to 3)"):
             self.assertIn(part, text)
         result = self.json("train", "finetune", "--optimizer", "adamw", "--scratch")
-        self.assertEqual((result["model"], result["options"]), ("cnn", "body=1000000,examples=100,scratch=1"))
+        self.assertEqual((result["model"], result["classes"], result["options"]),
+                         ("cnn", 5, "body=1000000,examples=100,scratch=1"))
         self.assertEqual(result["lr_source"], "tuned on finetune --scratch, seeds 1 to 3")
         self.assertGreater(result["test_accuracy"], 0.85)
 
@@ -201,8 +202,9 @@ class Batches(Case):
                      "train", "digits", "--batch", "all", "--rate-scaling", "linear", "--lr", "1")
         self.refused("--rate-scaling 'cubic' is none of none|linear|sqrt",
                      "train", "digits", "--rate-scaling", "cubic")
-        self.refused("--batch all is not for text", "train", "text", "--batch", "all")
-        self.refused("--rate-scaling is not for text", "train", "text", "--rate-scaling", "sqrt")
+        for task in "text", "rl", "gan":
+            self.refused(f"--batch all is not for {task}", "train", task, "--batch", "all")
+        self.refused("--rate-scaling is not for text, which has a transformer", "train", "text", "--rate-scaling", "sqrt")
         self.refused("of a table, which has none for this", "train", "sparse", "--model", "mlp", "--batch", "all",
                      "--rate-scaling", "sqrt")
 

@@ -256,7 +256,7 @@ class Refusals(Case):
         for part, *words in [
                 ("unknown optimizer 'adamm'; did you mean 'adam'", "digits", "--optimizer", "adamm"),
                 ("unknown task 'digit'; did you mean 'digits'?", "digit"),
-                ("unknown task 'zzzz'; there are digits, mnist, cifar10, sparse, finetune, csv and text", "zzzz"),
+                ("unknown task 'zzzz'; there are digits, mnist, cifar10, sparse, finetune, csv, text, rl and gan", "zzzz"),
                 ("did you mean '--optimizer'?", "digits", "--optimiser", "x"),
                 ("lr = 'abc' is not a number", "digits", "--lr", "abc"),
                 ("lr = 'nan' is not a number", "digits", "--lr", "nan"),

@@ -35,6 +35,8 @@ COMMANDS = [
     ["train", "digits", "--model", "cnn", "--widths", "2", "--epochs", "1", "--threads", "1",
      "--dtype", "bf16", "--rounding", "kahan", "--average", "ema:0.9", "--norm", "batch"],
     ["train", *TABLE],
+    ["train", "rl", "--envs", "2", "--horizon", "8", "--passes", "1", "--batch", "8", "--widths", "4",
+     "--epochs", "1", "--threads", "1", "--save", "new"],
     [*COMPARE], [*COMPARE, "--json"], [*COMPARE, "--report", "report"],
     [*STEP, "--out", "new"], [*STEP, "--out", "w", "--state-out", "s"],
     [*STEP, "--out", "new", "--state", "s", "--state-out", "s"],
