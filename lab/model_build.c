@@ -143,7 +143,7 @@ static eden_status add_hidden(lab_model *m, const plan *p, lab_shape in, eden_er
 static eden_status add_convolution(lab_model *m, const plan *p, lab_shape in, const char *prefix,
                                    uint32_t number, uint64_t channels, eden_error *error)
 {
-    char name[32], norm[32];
+    char name[40], norm[40];
     snprintf(name, sizeof name, "%sconv%u", prefix, number);
     snprintf(norm, sizeof norm, "%snorm%u", prefix, number);
     lab_convolution(lab_model_next(m), name, in, channels, p->norm != NORM_BATCH);
@@ -153,7 +153,7 @@ static eden_status add_convolution(lab_model *m, const plan *p, lab_shape in, co
 /* Two convolutions whose result is added to what went in (He et al., 2016). */
 static eden_status add_residual(lab_model *m, const plan *p, uint32_t number, eden_error *error)
 {
-    char prefix[16];
+    char prefix[20];
     const lab_shape in = last_shape(m);
     lab_layer *fork = lab_model_next(m);
     lab_fork(fork, in);
