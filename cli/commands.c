@@ -56,6 +56,13 @@
           "of the weights, the data's order, dropout and rounding by chance"),                \
     COUNT("threads", "N", 1, 256, "one a core", "threads; their number changes no result")
 
+/* What only some tasks have. */
+#define OF_TASKS                                                                              \
+    COUNT("layers", "N", 1, LAB_MOST_BLOCK_LAYERS, "4", "text: blocks of the transformer"),   \
+    COUNT("heads", "N", 1, 65536, "4", "text: heads of attention, which divide the width"),   \
+    COUNT("width", "N", 1, 65536, "128", "text: values of a byte between blocks"),            \
+    COUNT("context", "N", 1, LAB_MOST_CONTEXT, "64", "text: bytes that the network sees at once")
+
 static const cli_option json_only[] = { JSON, END };
 static const cli_option none[] = { END };
 
@@ -64,10 +71,7 @@ static const cli_option train[] = {
       CLI_OPTIMIZERS, NULL, 0 },
     MANY("set", "NAME=VALUE", "a setting of the optimizer, the same as --NAME VALUE"),
     TRAINING("target"),
-    COUNT("layers", "N", 1, LAB_MOST_BLOCK_LAYERS, "4", "text: blocks of the transformer"),
-    COUNT("heads", "N", 1, 65536, "4", "text: heads of attention, which divide the width"),
-    COUNT("width", "N", 1, 65536, "128", "text: values of a byte between blocks"),
-    COUNT("context", "N", 1, LAB_MOST_CONTEXT, "64", "text: bytes that the network sees at once"),
+    OF_TASKS,
     COUNT("sample", "N", 0, 1e7, "500", "text: bytes that it writes at the end"),
     REAL("temperature", "T", 0, 100, "0.8",
          "text: how freely it writes; 0 takes the likeliest byte, 1 each by its chance"),
@@ -85,9 +89,13 @@ static const cli_option compare[] = {
     { "optimizers", 0, CLI_TEXT, "A,B,...", "which to compare", "all", 0, 0, CLI_OPTIMIZERS, NULL,
       0 },
     COUNT("seeds", "N", 1, 1000, "1", "runs of each, with seeds that follow one another"),
-    REAL("target", "X", 1e-12, 1e12, "95 for classes",
-         "test accuracy in percent (a value's test loss) that is to be reached"),
+    COUNT("budget", "N", 0, 1000, "0",
+          "rates of each to try first, around the table's, with a seed of their own; the best is taken"),
+    REAL("target", "X", 1e-12, 1e12, "95 for an accuracy",
+         "what the test is to reach, as the table shows it: percent of an accuracy, another metric "
+         "such as perplexity, or without a metric the test loss"),
     TRAINING("target-kind"),
+    OF_TASKS,
     { "report", 0, CLI_TEXT, "DIR", "write index.html and the curves as PNG, SVG and CSV", NULL, 0,
       0, CLI_FOLDERS, NULL, 0 },
     JSON,
@@ -174,12 +182,17 @@ static const cli_command commands[] = {
       "eden train text plays.txt --save plays.safetensors --sample 2000\n",
       train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|csv|text", cli_train },
     { "compare", "train with every optimizer and compare", "TASK [DATA]",
-      TASKS ". Every optimizer sees the same data in the same order and starts from the same "
-      "weights; its rate comes from a table. The row 'none' is a network that is not trained.\n\n"
-      "Steps to the target are counted to the end of the epoch that first reaches it.",
+      TASKS ", or another that 'eden train' has. Every optimizer sees the same data in the same order "
+      "and starts from the same weights; its rate comes from a table, or with --budget from as many "
+      "tries as every other has. The row 'none' is a network that is not trained.\n\n"
+      "TRAIN is the mean loss of the last epoch's batches. GAP is the test loss less that of the training "
+      "set, both measured at the end by the same weights. STEPS and TIME, of steps alone, are counted to the end of the epoch that first reaches the target. STEP is "
+      "a step's time, UPDATE the optimizer's share of it, STATE the bytes it keeps for each weight. "
+      "With --seeds all are means.",
       "eden compare digits\n"
-      "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n",
-      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|csv", cli_compare },
+      "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n"
+      "eden compare text --epochs 2 --budget 3 --target 8\n",
+      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|csv|text", cli_compare },
     { "step", "apply an optimizer to files", "NAME",
       "Updates the weights of one safetensors file with the gradients of another: one optimizer "
       "step, in the reach of any language. --params, --grads and --out are needed; --out may be "

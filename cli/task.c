@@ -77,8 +77,6 @@ int cli_task_name(const cli_args *args, const char **name)
     if (t->operand && args->operand_count < 2)
         return cli_usage(args->command, "%s needs %s: eden %s %s %s", t->name, t->operand,
                          args->command->name, t->name, t->form == FOLDER ? "DIR" : "FILE --label COLUMN");
-    if (t->form == MAY_BE && strcmp(args->command->name, "train") != 0)
-        return cli_usage(args->command, "text is for 'eden train text --optimizer NAME', one at a time");
     if (t->form == NOTHING && args->operand_count > 1)
         return cli_usage(args->command, "%s comes with Eden and takes no '%.60s'", t->name,
                          args->operands[1]);
