@@ -102,6 +102,21 @@ static const cli_option compare[] = {
     END
 };
 
+static const cli_option tune[] = {
+    { "optimizer", 0, CLI_TEXT, "NAME", "the optimizer, one of 'eden list'", "the task's", 0, 0,
+      CLI_OPTIMIZERS, NULL, 0 },
+    MANY("set", "NAME=VALUE", "a setting of the optimizer, the same as --NAME VALUE"),
+    COUNT("budget", "N", 2, 1000, "8", "training runs in all, beside the range test"),
+    COUNT("seeds", "N", 1, 500, "1", "runs of each rate, with seeds that follow one another"),
+    REAL("margin", "P", 0, 100, "0.5", "how near the best a smaller rate must come, in percent of it"),
+    COUNT("range-steps", "N", 20, 1e6, "300", "steps of the range test"),
+    { "output", 'o', CLI_TEXT, "FILE", "draw it, as .png or .svg", NULL, 0, 0, CLI_FILES, NULL, 0 },
+    TRAINING("target"),
+    OF_TASKS,
+    JSON,
+    END
+};
+
 static const cli_option step[] = {
     FILES("params", "safetensors file of the weights"),
     FILES("grads", "safetensors file of the gradients, under the same names"),
@@ -193,6 +208,19 @@ static const cli_command commands[] = {
       "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n"
       "eden compare text --epochs 2 --budget 3 --target 8\n",
       compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|csv|text", cli_compare },
+    { "tune", "find an optimizer's learning rate for a task", "TASK [DATA]",
+      "For any task of 'eden train', with its options and the optimizer's settings. First a range test: in "
+      "one run the rate rises from step to step, from 1e-7 to 10 or until the loss explodes; useful are the "
+      "rates from where a tenth of the loss's fall is made for good to where the smoothed loss is least. "
+      "Then a search: some rates divide that range evenly, and the rest of the budget goes beside the best. "
+      "Each is a whole run, with --epochs a shorter one, and is judged by the test's metric, or the test "
+      "loss where there is none.\n\n"
+      "Recommended is the smallest rate within the margin of the best. The last line is the command that "
+      "trains with it. Ctrl-C stops and tells what is known.",
+      "eden tune digits --optimizer {old}\n"
+      "eden tune digits --optimizer {usual} --budget 12 --seeds 2 -o rates.png\n"
+      "eden tune text plays.txt --epochs 2 --budget 6\n",
+      tune, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|csv|text", cli_tune },
     { "step", "apply an optimizer to files", "NAME",
       "Updates the weights of one safetensors file with the gradients of another: one optimizer "
       "step, in the reach of any language. --params, --grads and --out are needed; --out may be "
@@ -234,7 +262,7 @@ static const cli_command commands[] = {
       "eden bench {usual}\neden bench {old} --params 1000000 --tensors 1000 --threads 1\n", bench, 1,
       1, 1, 0, CLI_OPTIMIZERS, NULL, cli_bench },
     { "help", "explain a command", "[COMMAND]", "Explains a command, or lists them all.",
-      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|inspect|plot|bench|help",
+      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|tune|step|inspect|plot|bench|help",
       cli_help },
     { "generate", "write the man page or the completion", "man|completion",
       "Writes the man page, or the completion for bash, to stdout.",

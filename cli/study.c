@@ -91,6 +91,10 @@ char *cli_study_text(const cli_study *study, const char *seeds)
 
 int cli_rate_check(const cli_study *study, const cli_settings *settings, const char *option)
 {
+    const char *schedule = cli_text(study->args, "schedule", NULL);
+    if (schedule && strstr(schedule, "absolute"))
+        return cli_usage(study->args->command, "%s looks for a learning rate, and an absolute schedule sets "
+                         "it", option);
     if (eden_rule_hyper_index(settings->rule, "lr") != SIZE_MAX) return CLI_OK;
     return cli_usage(study->args->command, "%s looks for a learning rate, and %s has none", option,
                      settings->name);

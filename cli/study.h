@@ -54,7 +54,7 @@ typedef struct {
 int cli_rate_run(const cli_study *study, cli_settings *settings, double rate, uint64_t seed,
                  size_t seeds, cli_watch watch, void *context, cli_rate_try *result);
 
-/* Has it a rate at all? If not, a refusal. */
+/* Is there a rate to look for? If not, a refusal. */
 int cli_rate_check(const cli_study *study, const cli_settings *settings, const char *option);
 
 /* Rounded to two digits, and within what a float can say. */
