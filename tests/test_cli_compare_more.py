@@ -209,7 +209,7 @@ class Bands(Case):
                 for name, body in re.findall(r"^\$(\w+) << END\n(.*?)^END$", script, re.S | re.M)}
 
     def report(self, *words):
-        """The first script that gnuplot was given, and the numbers of curves.csv."""
+        """The script of the PNG that gnuplot was given, and the numbers of curves.csv."""
         (self.folder / "bin").mkdir()
         (self.folder / "scripts").mkdir()
         (self.folder / "bin" / "gnuplot").write_text(GNUPLOT)
@@ -217,9 +217,9 @@ class Bands(Case):
         self.eden(0, "compare", *words, "--report", "r",
                   env={**os.environ, "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
                        "SCRIPTS": str(self.folder / "scripts")})
-        scripts = sorted((self.folder / "scripts").iterdir(), key=lambda p: p.stat().st_mtime_ns)
+        scripts = [path.read_text() for path in (self.folder / "scripts").iterdir()]
         with open(self.folder / "r" / "curves.csv", newline="", encoding="utf-8") as file:
-            return scripts[0].read_text(), list(csv.DictReader(file))
+            return (next(text for text in scripts if "pngcairo" in text), list(csv.DictReader(file)))
 
     def test_bands(self):
         script, points = self.report("digits", "--optimizers", "sgd,adam", "--epochs", "4", "--seeds", "3")

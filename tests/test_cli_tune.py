@@ -119,6 +119,12 @@ class Search(Case):
             self.assertIn(float(f"{low * (high / low) ** (i / 4):.1e}"), rates)
         for a, b in zip(rates, rates[1:]):
             self.assertGreater(b / a, 1.2)
+        # A larger budget finds no room for all of it, and leaves the rest.
+        many = [t["lr"] for t in self.told(*SHORT[:3], "--epochs", "1", "--budget", "40")["tries"]]
+        self.assertTrue(24 <= len(many) <= 40)
+        beside = [b / a for a, b in zip(many, many[1:])]
+        step = (many[-1] / many[0]) ** (1 / 23)
+        self.assertGreater(min(beside), min(1.2, 0.9 * step))
         for t in told["tries"][::3]:
             done = self.eden(0, "train", "digits", "--optimizer", "sgd", "--epochs", "2", "--seed", "2",
                              "--lr", repr(t["lr"]), "--json")
@@ -212,6 +218,9 @@ class Output(Case):
         out, _ = self.stop()
         self.assertIn("RANGE TEST", out)
         self.assertNotIn("Recommended", out)
+        out, _ = self.stop("--range-steps", "1000000")
+        self.assertRegex(out, r"It was stopped after \d+ of 1000000 steps\.")
+        self.assertNotIn("SEARCH", out)
         told = json.loads(self.stop("--json")[0])
         self.assertEqual((told["stopped"], told["recommended"]), ("SIGINT", None))
         self.assertGreater(len(told["range"]["curve"]), 0)
