@@ -110,11 +110,12 @@ const char *cli_goal_text(const lab_metric *metric, double value, double spread,
 {
     const double x = cli_goal_scale(metric) * value, d = cli_goal_scale(metric) * spread;
     const int digits = metric->decimals < 2 ? metric->decimals : 2;
+    const int plain = metric->name && fabs(x) < 1e5; /* a perplexity may be anything */
     if (!isfinite(value))
         snprintf(text, CLI_GOAL_ROOM, "-");
-    else if (metric->name && isfinite(spread))
+    else if (plain && isfinite(spread))
         snprintf(text, CLI_GOAL_ROOM, "%.*f +- %.*f", digits, x, digits, d);
-    else if (metric->name)
+    else if (plain)
         snprintf(text, CLI_GOAL_ROOM, "%.*f", digits, x);
     else if (isfinite(spread))
         snprintf(text, CLI_GOAL_ROOM, "%.3g +- %.1g", x, d);
