@@ -60,6 +60,13 @@
           "of the weights, the data's order, dropout and rounding by chance"),                \
     COUNT("threads", "N", 1, 256, "one a core", "threads; their number changes no result")
 
+/* What only some tasks have. */
+#define OF_TASKS                                                                              \
+    COUNT("layers", "N", 1, LAB_MOST_BLOCK_LAYERS, "4", "text: blocks of the transformer"),   \
+    COUNT("heads", "N", 1, 65536, "4", "text: heads of attention, which divide the width"),   \
+    COUNT("width", "N", 1, 65536, "128", "text: values of a byte between blocks"),            \
+    COUNT("context", "N", 1, LAB_MOST_CONTEXT, "64", "text: bytes that the network sees at once")
+
 static const cli_option json_only[] = { JSON, END };
 static const cli_option none[] = { END };
 
@@ -68,10 +75,7 @@ static const cli_option train[] = {
       CLI_OPTIMIZERS, NULL, 0 },
     MANY("set", "NAME=VALUE", "a setting of the optimizer, the same as --NAME VALUE"),
     TRAINING("target"),
-    COUNT("layers", "N", 1, LAB_MOST_BLOCK_LAYERS, "4", "text: blocks of the transformer"),
-    COUNT("heads", "N", 1, 65536, "4", "text: heads of attention, which divide the width"),
-    COUNT("width", "N", 1, 65536, "128", "text: values of a byte between blocks"),
-    COUNT("context", "N", 1, LAB_MOST_CONTEXT, "64", "text: bytes that the network sees at once"),
+    OF_TASKS,
     COUNT("sample", "N", 0, 1e7, "500", "text: bytes that it writes at the end"),
     REAL("temperature", "T", 0, 100, "0.8",
          "text: how freely it writes; 0 takes the likeliest byte, 1 each by its chance"),
@@ -98,11 +102,30 @@ static const cli_option compare[] = {
     { "optimizers", 0, CLI_TEXT, "A,B,...", "which to compare", "all", 0, 0, CLI_OPTIMIZERS, NULL,
       0 },
     COUNT("seeds", "N", 1, 1000, "1", "runs of each, with seeds that follow one another"),
-    REAL("target", "X", 1e-12, 1e12, "95 for classes",
-         "test accuracy in percent (a value's test loss) that is to be reached"),
+    COUNT("budget", "N", 0, 1000, "0",
+          "rates of each to try first, around the table's, with a seed of their own; the best is taken"),
+    REAL("target", "X", 1e-12, 1e12, "95 for an accuracy",
+         "what the test is to reach, as the table shows it: percent of an accuracy, another metric "
+         "such as perplexity, or without a metric the test loss"),
     TRAINING("target-kind"),
+    OF_TASKS,
     { "report", 0, CLI_TEXT, "DIR", "write index.html and the curves as PNG, SVG and CSV", NULL, 0,
       0, CLI_FOLDERS, NULL, 0 },
+    JSON,
+    END
+};
+
+static const cli_option tune[] = {
+    { "optimizer", 0, CLI_TEXT, "NAME", "the optimizer, one of 'eden list'", "the task's", 0, 0,
+      CLI_OPTIMIZERS, NULL, 0 },
+    MANY("set", "NAME=VALUE", "a setting of the optimizer, the same as --NAME VALUE"),
+    COUNT("budget", "N", 2, 1000, "8", "training runs in all, beside the range test"),
+    COUNT("seeds", "N", 1, 500, "1", "runs of each rate, with seeds that follow one another"),
+    REAL("margin", "P", 0, 100, "0.5", "how near the best a smaller rate must come, in percent of it"),
+    COUNT("range-steps", "N", 20, 1e6, "300", "steps of the range test"),
+    { "output", 'o', CLI_TEXT, "FILE", "draw it, as .png or .svg", NULL, 0, 0, CLI_FILES, NULL, 0 },
+    TRAINING("target"),
+    OF_TASKS,
     JSON,
     END
 };
@@ -247,12 +270,30 @@ static const cli_command commands[] = {
       "eden train gan --sheet digits.png\n",
       train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan", cli_train },
     { "compare", "train with every optimizer and compare", "TASK [DATA]",
-      TASKS ". Every optimizer sees the same data in the same order and starts from the same "
-      "weights; its rate comes from a table. The row 'none' is a network that is not trained.\n\n"
-      "Steps to the target are counted to the end of the epoch that first reaches it.",
+      TASKS ", or another that 'eden train' has. Every optimizer sees the same data in the same order "
+      "and starts from the same weights; its rate comes from a table, or with --budget from as many "
+      "tries as every other has. The row 'none' is a network that is not trained.\n\n"
+      "TRAIN is the mean loss of the last epoch's batches. GAP is the test loss less that of the training "
+      "set, both measured at the end by the same weights. STEPS and TIME, of steps alone, are counted to the end of the epoch that first reaches the target. STEP is "
+      "a step's time, UPDATE the optimizer's share of it, STATE the bytes it keeps for each weight. "
+      "With --seeds all are means.",
       "eden compare digits\n"
-      "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n",
-      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|csv", cli_compare },
+      "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n"
+      "eden compare text --epochs 2 --budget 3 --target 8\n",
+      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan", cli_compare },
+    { "tune", "find an optimizer's learning rate for a task", "TASK [DATA]",
+      "For any task of 'eden train', with its options and the optimizer's settings. First a range test: in "
+      "one run the rate rises from step to step, from 1e-7 to 10 or until the loss explodes; useful are the "
+      "rates from where a tenth of the loss's fall is made for good to where the smoothed loss is least. "
+      "Then a search: some rates divide that range evenly, and the rest of the budget goes beside the best. "
+      "Each is a whole run, with --epochs a shorter one, and is judged by the test's metric, or the test "
+      "loss where there is none.\n\n"
+      "Recommended is the smallest rate within the margin of the best. The last line is the command that "
+      "trains with it. Ctrl-C stops and tells what is known.",
+      "eden tune digits --optimizer {old}\n"
+      "eden tune digits --optimizer {usual} --budget 12 --seeds 2 -o rates.png\n"
+      "eden tune text plays.txt --epochs 2 --budget 6\n",
+      tune, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan", cli_tune },
     { "step", "apply an optimizer to files", "NAME",
       "Updates the weights of one safetensors file with the gradients of another: one optimizer "
       "step, in the reach of any language. --params, --grads and --out are needed; --out may be "
@@ -324,9 +365,8 @@ static const cli_command commands[] = {
       "eden bench {usual}\neden bench {old} --params 1000000 --tensors 1000 --threads 1\n", bench, 1,
       1, 1, 0, CLI_OPTIMIZERS, NULL, cli_bench },
     { "help", "explain a command", "[COMMAND]", "Explains a command, or lists them all.",
-      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS, "list|show|train|compare|step|inspect|plot|trace|advise|evidence|"
-      "bench|"
-      "help",
+      "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS,
+      "list|show|train|compare|tune|step|inspect|plot|trace|advise|evidence|bench|help",
       cli_help },
     { "generate", "write the man page or the completion", "man|completion",
       "Writes the man page, or the completion for bash, to stdout.",

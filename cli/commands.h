@@ -8,6 +8,7 @@ int cli_list(const cli_args *args);
 int cli_show(const cli_args *args);
 int cli_train(const cli_args *args);
 int cli_compare(const cli_args *args);
+int cli_tune(const cli_args *args);
 int cli_step(const cli_args *args);
 int cli_inspect(const cli_args *args);
 int cli_plot(const cli_args *args);

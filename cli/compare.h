@@ -2,48 +2,25 @@
 #ifndef CLI_COMPARE_H
 #define CLI_COMPARE_H
 
-#include "cli/args.h"
-#include "cli/task.h"
-#include "lab/data.h"
-#include "lab/train.h"
-
-/* At the end of an epoch; epoch 0 is before training. */
-typedef struct {
-    uint64_t epoch, step;
-    double lr, train_loss, test_loss, test_accuracy;
-} cli_point;
-
-/* One optimizer with one seed. */
-typedef struct {
-    uint64_t seed;
-    int complete, diverged;
-    uint64_t diverged_at;  /* step */
-    cli_point *points;     /* points[0] is the network before training */
-    size_t count, room;
-    uint64_t steps;
-    double step_seconds, optimizer_seconds;
-    double state_bytes;    /* for each weight */
-} cli_trial;
+#include "cli/study.h"
 
 typedef struct {
     char *name;
-    char *settings;        /* as the library takes them, or NULL */
+    cli_settings set;
+    char *settings;        /* the same as the library takes them, or NULL */
     const char *source;    /* of the rate */
     double lr;
-    cli_trial *trials;     /* one for each seed */
+    cli_rate_try *tried;   /* the comparison's `budget` of them, by rate  */
+    const cli_rate_try *best; /* of them, or NULL */
+    cli_trial *trials;     /* one for each seed; points[0] is the network before training */
 } cli_entry;
 
 typedef struct {
     const cli_args *args;
-    const char *task;
-    lab_data data;
-    lab_config config;     /* all but optimizer and settings */
-    char schedule[CLI_SCHEDULE_ROOM]; /* config's, if none was asked for */
-    char *network;         /* lab_model_describe() */
-    uint64_t weights, epoch_steps;
-    size_t seeds;
+    cli_study study;
+    size_t seeds, budget;
     int stateful;          /* 1: some optimizer has state for each weight */
-    double target;         /* share of the test set, or a test loss */
+    double target;         /* as cli_goal(); NaN: none */
     cli_entry control;     /* the same weights, never trained */
     cli_entry *entries;
     size_t count;
@@ -51,31 +28,31 @@ typedef struct {
 
 /* ---- measuring; these return the exit code ------------------------------------------ */
 
+/* Which optimizers, and how each is set. Free in any case. */
+int cli_entries_create(cli_comparison *c);
+void cli_entries_free(cli_comparison *c);
+
 /* The network before training, with the i-th seed: the control's trial. */
 int cli_compare_control(cli_comparison *c, size_t i);
 
-/* Called after each step; returns 0 to stop. */
-typedef int (*cli_watch)(void *context, const lab_progress *progress);
-
-/* Train. An optimizer that diverges is a result; a stopped one stays incomplete. */
+/* Train with the i-th seed. An optimizer that diverges is a result; a stopped one stays
+ * incomplete. */
 int cli_compare_train(cli_comparison *c, cli_entry *entry, size_t i, cli_watch watch,
                       void *context);
 
-/* Would it train at all? Refusals are for before the first step. */
-int cli_compare_try(cli_comparison *c, const cli_entry *entry);
+/* Spend the budget: try rates around the entry's with the seed that follows the others,
+ * and take the best. */
+int cli_compare_tune(cli_comparison *c, cli_entry *entry, cli_watch watch, void *context);
 
 /* ---- what it comes to ----------------------------------------------------------------- */
-
-/* Mean and sample deviation over the seeds; the latter is 0 for a single one. */
-typedef struct {
-    double mean, spread;
-} cli_mean;
 
 typedef struct {
     size_t diverged;       /* trials; the rest is about the others */
     cli_mean train_loss;   /* of the last epoch's batches */
-    cli_mean test;         /* accuracy, or loss of a regression */
+    cli_mean test;         /* cli_goal() */
+    cli_mean gap;          /* test loss less the training set's; NaN if there is none */
     cli_mean steps;        /* to the target; NaN unless every trial reached it */
+    cli_mean target_seconds; /* in steps till then */
     double seconds;        /* a step */
     double share;          /* of it in the optimizer */
     double state_bytes;
@@ -83,20 +60,24 @@ typedef struct {
 
 cli_summary cli_summarize(const cli_comparison *c, const cli_entry *entry);
 
-/* Step at the end of the epoch that first reached the target, 0 if none did. */
-uint64_t cli_reached(const cli_comparison *c, const cli_trial *trial);
+/* The end of the epoch that first reached the target, or NULL. */
+const cli_point *cli_reached(const cli_comparison *c, const cli_trial *trial);
 
 /* Are all trials done? */
 int cli_entry_complete(const cli_comparison *c, const cli_entry *entry);
 
 /* ---- telling it ------------------------------------------------------------------------ */
 
-enum { CLI_COLUMNS = 8, CLI_CELL = 64 };
+enum {
+    CLI_OPTIMIZER, CLI_TRAIN, CLI_TEST, CLI_GAP, CLI_STEPS, CLI_TIME, CLI_STEP, CLI_UPDATE,
+    CLI_STATE, CLI_RATE, CLI_COLUMNS,
+    CLI_CELL = CLI_GOAL_ROOM
+};
 typedef struct {
     char cell[CLI_COLUMNS][CLI_CELL];
 } cli_row;
 
-/* "TRAIN LOSS" and the unit below it, "" where there is none. */
+/* "TRAIN" and the unit below it, "" where there is none. */
 void cli_compare_heads(const cli_comparison *c, cli_row *heads, cli_row *units);
 void cli_compare_row(const cli_comparison *c, const cli_entry *entry, cli_row *row);
 
@@ -105,6 +86,9 @@ char *cli_compare_about(const cli_comparison *c);
 
 /* One line for each trial that diverged, and what "+-" is; as above. */
 char *cli_compare_notes(const cli_comparison *c);
+
+/* The rates that were tried, a line for each optimizer; "" without a budget; as above. */
+char *cli_compare_tried(const cli_comparison *c);
 
 void cli_compare_table(const cli_comparison *c, FILE *out);
 int cli_compare_json(const cli_comparison *c);

@@ -1,113 +1,63 @@
 /* compare_run.c - training of one optimizer at a time, and what it comes to. */
-#include "cli/compare.h"
-
 #include <math.h>
 #include <stdlib.h>
 
+#include "cli/compare.h"
 #include "cli/output.h"
-
-static lab_config config_of(const cli_comparison *c, const cli_entry *entry, size_t i)
-{
-    lab_config config = c->config;
-    config.optimizer = entry->name;
-    config.settings = entry->settings;
-    config.seed += i;
-    config.model.seed += i;
-    return config;
-}
-
-static int add_point(cli_trial *trial, cli_point point)
-{
-    if (trial->count == trial->room) {
-        const size_t room = trial->room ? 2 * trial->room : 32;
-        cli_point *points = realloc(trial->points, room * sizeof *points);
-        if (!points) return cli_no_memory();
-        trial->points = points;
-        trial->room = room;
-    }
-    trial->points[trial->count++] = point;
-    return CLI_OK;
-}
-
-static double share_right(const lab_data *data, const lab_split *split, uint64_t correct)
-{
-    return data->classes ? (double)correct / (double)split->count : NAN;
-}
 
 int cli_compare_control(cli_comparison *c, size_t i)
 {
-    const lab_config config = config_of(c, &c->control, i);
+    cli_point point;
     cli_trial *trial = &c->control.trials[i];
-    cli_point point = { .lr = NAN };
-    uint64_t correct = 0, train_correct = 0;
-    eden_error error = { 0, "" };
-    lab_model *model = NULL;
-    eden_status status = lab_model_create(&model, &config.model, &c->data, &error);
-    if (!status) status = lab_model_store(model, &config.storage, &error);
-    if (!status && !i) status = lab_model_fits(model, &error);
-    if (!status)
-        status = lab_model_eval(model, &c->data.train, &point.train_loss, &train_correct, &error);
-    if (!status)
-        status = lab_model_eval(model, &c->data.test, &point.test_loss, &correct, &error);
-    lab_model_destroy(model);
-    if (status) return cli_fail_eden(&error, CLI_RUNNING);
-    point.test_accuracy = share_right(&c->data, &c->data.test, correct);
+    const cli_entry *any = &c->entries[0];
+    const lab_config config =
+        cli_study_config(&c->study, any->name, any->settings, c->study.config.seed + i);
+    const int code = cli_trial_untrained(&point, &c->study.source, &config);
+    if (code) return code;
     trial->seed = config.seed;
+    trial->fit = point.train_loss;
     trial->complete = 1;
-    return add_point(trial, point);
-}
-
-int cli_compare_try(cli_comparison *c, const cli_entry *entry)
-{
-    const lab_config config = config_of(c, entry, 0);
-    eden_error error = { 0, "" };
-    lab_run *run = NULL;
-    if (lab_run_create(&run, &config, &c->data, &error)) return cli_fail_eden(&error, CLI_RUNNING);
-    c->epoch_steps = lab_run_progress(run)->steps / config.epochs;
-    lab_run_destroy(run);
-    return CLI_OK;
-}
-
-static int train(lab_run *run, cli_trial *trial, cli_watch watch, void *context)
-{
-    eden_error error = { 0, "" };
-    int code = CLI_OK, done = 0;
-    while (!code && !done) {
-        const eden_status status = lab_run_step(run, &done, &error);
-        const lab_progress *p = lab_run_progress(run);
-        trial->steps = p->step;
-        trial->step_seconds = p->step_seconds;
-        trial->optimizer_seconds = p->optimizer_seconds;
-        trial->state_bytes = p->state_bytes_per_weight;
-        if (status == EDEN_E_GRADIENT || (!status && p->evaluated && !isfinite(p->train_loss))) {
-            trial->diverged = 1;
-            trial->diverged_at = p->step + !p->evaluated;
-            return CLI_OK;
-        }
-        if (status) return cli_fail_eden(&error, CLI_RUNNING);
-        if (p->evaluated)
-            code = add_point(trial, (cli_point){ p->epoch, p->step, p->lr, p->train_loss,
-                                                 p->test_loss, p->test_accuracy });
-        if (!code && !watch(context, p)) return CLI_OK;
-    }
-    trial->complete = !code;
-    return code;
+    return cli_trial_add(trial, point);
 }
 
 int cli_compare_train(cli_comparison *c, cli_entry *entry, size_t i, cli_watch watch,
                       void *context)
 {
-    const lab_config config = config_of(c, entry, i);
+    const lab_config config =
+        cli_study_config(&c->study, entry->name, entry->settings, c->study.config.seed + i);
     cli_trial *trial = &entry->trials[i];
-    eden_error error = { 0, "" };
-    lab_run *run = NULL;
-    trial->seed = config.seed;
-    int code = add_point(trial, c->control.trials[i].points[0]);
+    const int code = cli_trial_add(trial, c->control.trials[i].points[0]);
+    return code ? code : cli_trial_train(trial, &c->study.source, &config, watch, context);
+}
+
+/* ---- the budget ------------------------------------------------------------------------ */
+
+/* The i-th of the rates tried, smallest first: the entry's, and others a factor of two from
+ * one another on both sides; if their number is even, one more below. */
+static double rate_of(const cli_comparison *c, const cli_entry *entry, size_t i)
+{
+    const double at = (double)i - (double)(c->budget / 2);
+    return at == 0 ? entry->lr : cli_rate_round(entry->lr * pow(2, at));
+}
+
+int cli_compare_tune(cli_comparison *c, cli_entry *entry, cli_watch watch, void *context)
+{
+    const double usual = entry->lr;
+    int code = CLI_OK;
+    for (size_t i = 0; !code && i < c->budget; i++) {
+        cli_rate_try *try = &entry->tried[i];
+        code = cli_rate_run(&c->study, &entry->set, rate_of(c, entry, i),
+                            c->study.config.seed + c->seeds, 1, watch, context, try);
+        if (!code && !try->complete) return CLI_OK;
+    }
     if (code) return code;
-    if (lab_run_create(&run, &config, &c->data, &error)) return cli_fail_eden(&error, CLI_RUNNING);
-    code = train(run, trial, watch, context);
-    lab_run_destroy(run);
-    return code;
+    cli_rate_choose(&c->study, entry->tried, c->budget, 0, &entry->best);
+    entry->lr = entry->best ? entry->best->rate : usual;
+    if (entry->best) entry->source = "the best of the rates tried here";
+    entry->set.values[eden_rule_hyper_index(entry->set.rule, "lr")] = entry->lr;
+    free(entry->settings);
+    entry->settings = cli_settings_text(&entry->set);
+    return entry->settings ? CLI_OK : cli_no_memory();
 }
 
 /* ---- what it comes to ----------------------------------------------------------------- */
@@ -119,51 +69,65 @@ int cli_entry_complete(const cli_comparison *c, const cli_entry *entry)
     return 1;
 }
 
-uint64_t cli_reached(const cli_comparison *c, const cli_trial *trial)
+const cli_point *cli_reached(const cli_comparison *c, const cli_trial *trial)
 {
     for (size_t i = 1; i < trial->count; i++) {
-        const cli_point *p = &trial->points[i];
+        const double value = cli_goal(&c->study.metric, &trial->points[i]);
         /* 342 of 360 are 95 %, whatever the last bit of the quotient says. */
-        if (c->data.classes ? p->test_accuracy >= c->target - 1e-9 : p->test_loss <= c->target)
-            return p->step;
+        if (cli_goal_rises(&c->study.metric) ? value >= c->target - 1e-9 * fabs(c->target)
+                                             : value <= c->target)
+            return &trial->points[i];
     }
-    return 0;
+    return NULL;
 }
 
 typedef double (*measure)(const cli_comparison *c, const cli_trial *trial);
 
+static const cli_point *end_of(const cli_trial *trial) { return &trial->points[trial->count - 1]; }
+
 static double train_loss(const cli_comparison *c, const cli_trial *trial)
 {
     (void)c;
-    return trial->points[trial->count - 1].train_loss;
+    return end_of(trial)->train_loss;
 }
 
 static double test_result(const cli_comparison *c, const cli_trial *trial)
 {
-    const cli_point *p = &trial->points[trial->count - 1];
-    return c->data.classes ? p->test_accuracy : p->test_loss;
+    return cli_goal(&c->study.metric, end_of(trial));
+}
+
+static double gap(const cli_comparison *c, const cli_trial *trial)
+{
+    (void)c;
+    return end_of(trial)->test_loss - trial->fit;
 }
 
 static double steps_to_target(const cli_comparison *c, const cli_trial *trial)
 {
-    const uint64_t step = cli_reached(c, trial);
-    return step ? (double)step : NAN;
+    const cli_point *point = cli_reached(c, trial);
+    return point ? (double)point->step : NAN;
+}
+
+static double seconds_to_target(const cli_comparison *c, const cli_trial *trial)
+{
+    const cli_point *point = cli_reached(c, trial);
+    return point ? point->seconds : NAN;
 }
 
 static cli_mean mean_of(const cli_comparison *c, const cli_entry *entry, measure value)
 {
     size_t n = 0;
-    double sum = 0, squares = 0;
+    cli_mean mean = { NAN, 0 };
+    double *values = calloc(c->seeds, sizeof *values);
+    if (!values) {
+        cli_no_memory();
+        return mean;
+    }
     for (size_t i = 0; i < c->seeds; i++)
-        if (entry->trials[i].complete) sum += value(c, &entry->trials[i]), n++;
-    if (!n) return (cli_mean){ NAN, 0 };
-    const double mean = sum / (double)n;
-    for (size_t i = 0; i < c->seeds; i++)
-        if (entry->trials[i].complete) {
-            const double d = value(c, &entry->trials[i]) - mean;
-            squares += d * d;
-        }
-    return (cli_mean){ mean, n > 1 ? sqrt(squares / (double)(n - 1)) : 0 };
+        if (entry->trials[i].complete) values[n++] = value(c, &entry->trials[i]);
+    mean = cli_mean_of(values, n);
+    free(values);
+    return mean;
 }
 
 cli_summary cli_summarize(const cli_comparison *c, const cli_entry *entry)
@@ -171,7 +135,9 @@ cli_summary cli_summarize(const cli_comparison *c, const cli_entry *entry)
     double steps = 0, seconds = 0, inside = 0;
     cli_summary s = { .train_loss = mean_of(c, entry, train_loss),
                       .test = mean_of(c, entry, test_result),
-                      .steps = mean_of(c, entry, steps_to_target) };
+                      .gap = mean_of(c, entry, gap),
+                      .steps = mean_of(c, entry, steps_to_target),
+                      .target_seconds = mean_of(c, entry, seconds_to_target) };
     for (size_t i = 0; i < c->seeds; i++) {
         const cli_trial *trial = &entry->trials[i];
         s.diverged += trial->diverged != 0;

@@ -5,18 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/draw_band.h"
 #include "cli/gnuplot.h"
 #include "cli/output.h"
 
 /* ---- curves ---------------------------------------------------------------------- */
 
-int cli_line_create(cli_line *line, size_t count)
+static double *numbers(size_t count) { return malloc((count ? count : 1) * sizeof(double)); }
+
+int cli_line_create(cli_line *line, size_t count, int band)
 {
     *line = (cli_line){ 0 };
     if (count > SIZE_MAX / sizeof(double)) return 0;
-    line->x = malloc((count ? count : 1) * sizeof *line->x);
-    line->y = malloc((count ? count : 1) * sizeof *line->y);
-    return line->x && line->y;
+    line->x = numbers(count);
+    line->y = numbers(count);
+    if (band) line->low = numbers(count), line->high = numbers(count);
+    return line->x && line->y && (!band || (line->low && line->high));
 }
 
 void cli_curve_free(cli_curve *curve)
@@ -24,24 +28,30 @@ void cli_curve_free(cli_curve *curve)
     for (int i = 0; i < 2; i++) {
         free(curve->line[i].x);
         free(curve->line[i].y);
+        free(curve->line[i].low);
+        free(curve->line[i].high);
     }
     free(curve->name);
     *curve = (cli_curve){ 0 };
+}
+
+static void thin(double *values, size_t count, size_t run)
+{
+    for (size_t i = 0, kept = 0; values && i < count; i += run) {
+        const size_t end = i + run < count ? i + run : count;
+        double sum = 0;
+        for (size_t k = i; k < end; k++) sum += values[k];
+        values[kept++] = sum / (double)(end - i);
+    }
 }
 
 void cli_line_thin(cli_line *line, size_t most)
 {
     if (line->count <= most) return;
     const size_t run = (line->count + most - 1) / most;
-    size_t kept = 0;
-    for (size_t i = 0; i < line->count; i += run) {
-        const size_t end = i + run < line->count ? i + run : line->count;
-        double x = 0, y = 0;
-        for (size_t k = i; k < end; k++) x += line->x[k], y += line->y[k];
-        line->x[kept] = x / (double)(end - i);
-        line->y[kept++] = y / (double)(end - i);
-    }
-    line->count = kept;
+    double *const all[] = { line->x, line->y, line->low, line->high };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) thin(all[i], line->count, run);
+    line->count = (line->count + run - 1) / run;
 }
 
 /* ---- ranges ---------------------------------------------------------------------- */
@@ -53,7 +63,13 @@ typedef struct {
 
 static int drawn(const cli_panel *panel, double y)
 {
-    return isfinite(y) && (!panel->loss || y > 0);
+    return isfinite(y) && (panel->scale != CLI_LOSS || y > 0);
+}
+
+/* Of the band, and of a loss no less than can be drawn. */
+static double low_of(const cli_panel *panel, const cli_line *line, size_t k)
+{
+    return line->low && drawn(panel, line->low[k]) ? line->low[k] : line->y[k];
 }
 
 /* A curve that diverges may leave the picture: the others are to be seen. */
@@ -63,6 +79,14 @@ static void loss_range(frame *f, double lowest, double highest, double beginning
     f->log = highest > 12 * lowest;
     f->y0 = f->log ? lowest / 1.25 : 0;
     f->y1 = f->log ? highest * 1.25 : highest * 1.05;
+}
+
+static void value_range(frame *f, double lowest, double highest, double target)
+{
+    if (isfinite(target)) highest = fmax(highest, target);
+    const double room = highest > lowest ? 0.04 * (highest - lowest) : fabs(highest) + 1;
+    f->y0 = lowest - room;
+    f->y1 = highest + room;
 }
 
 /* Where curves end is what differs, so their first quarter may begin below. */
@@ -90,8 +114,8 @@ static frame frame_of(const cli_picture *picture, int side)
             if (!drawn(panel, line->y[k])) continue;
             f.x0 = fmin(f.x0, line->x[k]);
             f.x1 = fmax(f.x1, line->x[k]);
-            lowest = fmin(lowest, line->y[k]);
-            highest = fmax(highest, line->y[k]);
+            lowest = fmin(lowest, low_of(panel, line, k));
+            highest = fmax(highest, line->high ? line->high[k] : line->y[k]);
             if (first) beginning = fmax(beginning, line->y[k]);
             first = 0;
         }
@@ -99,10 +123,12 @@ static frame frame_of(const cli_picture *picture, int side)
     if (!(f.x0 <= f.x1)) f.x0 = 0, f.x1 = 1, lowest = 0.1, highest = beginning = 1;
     if (f.x0 > 0 && f.x0 <= 0.1 * f.x1) f.x0 = 0;
     if (f.x0 >= f.x1) f.x0 -= 0.5, f.x1 = f.x0 + 1;
-    if (panel->loss)
+    if (panel->scale == CLI_LOSS)
         loss_range(&f, lowest, highest, beginning);
-    else
+    else if (panel->scale == CLI_PERCENT)
         f.y0 = percent_floor(picture, side);
+    else
+        value_range(&f, lowest, highest, panel->target);
     return f;
 }
 
@@ -212,6 +238,11 @@ static void data(const sheet *s)
                 if (drawn(&s->picture->panel[side], line->y[k]))
                     fprintf(s->out, "%.9g %.9g\n", line->x[k], line->y[k]);
             fprintf(s->out, "END\n");
+            if (!line->low) continue;
+            const frame f = frame_of(s->picture, side);
+            fprintf(s->out, "$b%zu_%d << END\nNaN NaN NaN\n", i, side);
+            cli_draw_band(s->out, line, f.y0, f.y1, f.log);
+            fprintf(s->out, "END\n");
         }
 }
 
@@ -243,7 +274,7 @@ static void axes(const sheet *s, int side, const frame *f)
                     "set tmargin at screen %.5f\nset bmargin at screen %.5f\n",
             across(s, x), across(s, x + s->panel_width), up(s, y), up(s, y + s->panel_height));
     fprintf(s->out, "set label 2 ");
-    if (panel->target > 0)
+    if (panel->target > f->y0 && panel->target < f->y1)
         snprintf(target, sizeof target, " (dotted: target %.4g)", panel->target);
     snprintf(title, sizeof title, "%s%s%s", panel->title, f->log ? " (log scale)" : "", target);
     cli_gnuplot_quote(s->out, title);
@@ -268,6 +299,16 @@ static void style(const sheet *s, size_t i)
             cli_draw_colour(i, s->look.dark), cli_draw_mark(i));
 }
 
+/* Below all curves, so pale that they can lie upon one another. */
+static void bands(const sheet *s, int side)
+{
+    for (size_t i = 0; i < s->picture->count; i++)
+        if (s->picture->curves[i].line[side].low)
+            fprintf(s->out, " $b%zu_%d using 1:2:3 with filledcurves fs transparent solid %s noborder "
+                            "lc rgb '%s' notitle, \\\n", i, side, s->look.dark ? "0.22" : "0.15",
+                    cli_draw_colour(i, s->look.dark));
+}
+
 static void panel(const sheet *s, int side)
 {
     const frame f = frame_of(s->picture, side);
@@ -279,12 +320,13 @@ static void panel(const sheet *s, int side)
                 s->look.dark ? "#e6e6e6" : "#222222");
     else
         fprintf(s->out, "unset key\n");
+    fprintf(s->out, "plot");
+    bands(s, side);
     for (size_t i = 0; i < s->picture->count; i++) {
         const size_t points = s->picture->curves[i].line[side].count;
-        fprintf(s->out, "%s $d%zu_%d using 1:2 with linespoints pi %zu", i ? ", \\\n" : "plot", i,
-                side, points / 6 + 1);
+        fprintf(s->out, " $d%zu_%d using 1:2 with linespoints pi %zu", i, side, points / 6 + 1);
         style(s, i);
-        fprintf(s->out, " notitle");
+        fprintf(s->out, " notitle%s", i + 1 < s->picture->count ? ", \\\n" : "");
     }
     /* A curve without any point is in the legend too. */
     for (size_t i = 0; i < s->picture->count; i++) {

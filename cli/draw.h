@@ -8,6 +8,7 @@
 /* Points in order of x; values that are not finite are left out. */
 typedef struct {
     double *x, *y;
+    double *low, *high; /* a band about each y, or NULL                         */
     size_t count;
 } cli_line;
 
@@ -18,7 +19,7 @@ typedef struct {
 
 typedef struct {
     const char *title, *x_label; /* the title names the unit                    */
-    int loss;          /* 1: a loss, small is good and ratios count; 0: percent  */
+    enum { CLI_PERCENT, CLI_LOSS, CLI_VALUE } scale; /* of a loss ratios count  */
     double target;     /* a line across, if above 0                              */
 } cli_panel;
 
@@ -48,8 +49,8 @@ const char *cli_draw_colour(size_t i, int dark);
 const char *cli_draw_dash(size_t i); /* as gnuplot's `dashtype` takes it */
 int cli_draw_mark(size_t i);
 
-/* Room for `count` points; 0 without memory. */
-int cli_line_create(cli_line *line, size_t count);
+/* Room for `count` points, with a band if `band` is 1; 0 without memory. */
+int cli_line_create(cli_line *line, size_t count, int band);
 void cli_curve_free(cli_curve *curve);
 
 /* Replace runs of neighbouring points by their means until at most `most` are left. */

@@ -213,8 +213,9 @@ static int draw(const cli_args *args, const run_log *logs, size_t count, int svg
     const cli_picture picture = {
         .title = same ? logs[0].title : "Training runs",
         .panel = { { classes ? "Training loss, cross-entropy" : "Training loss",
-                     thinned ? "step (means of neighbouring steps)" : "step", 1, 0 },
-                   { classes ? "Test accuracy, %" : "Test loss", "epoch", !classes, 0 } },
+                     thinned ? "step (means of neighbouring steps)" : "step", CLI_LOSS, 0 },
+                   { classes ? "Test accuracy, %" : "Test loss", "epoch",
+                     classes ? CLI_PERCENT : CLI_LOSS, 0 } },
         .curves = curves,
         .count = count,
     };

@@ -42,41 +42,63 @@ int cli_report_check(const char *folder, int *made)
 
 /* ---- curves --------------------------------------------------------------------------- */
 
-/* Means over the seeds, of the epochs that every one of them has. */
+/* One epoch of one panel: the mean over the seeds, and the least and greatest as its band. */
+static void join(const cli_comparison *c, const cli_entry *entry, size_t i, int side, cli_line *line)
+{
+    double sum = 0, low = INFINITY, high = -INFINITY;
+    const double scale = side ? cli_goal_scale(&c->study.metric) : 1;
+    for (size_t k = 0; k < c->seeds; k++) {
+        const cli_point *p = &entry->trials[k].points[i];
+        const double y = side ? cli_goal(&c->study.metric, p) : p->train_loss;
+        sum += scale * y / (double)c->seeds;
+        low = fmin(low, scale * y);
+        high = fmax(high, scale * y);
+    }
+    line->x[i] = (double)i;
+    line->y[i] = sum;
+    if (line->low) line->low[i] = low, line->high[i] = high;
+}
+
+/* Of the epochs that every seed has. */
 static int fill(const cli_comparison *c, const cli_entry *entry, cli_curve *curve)
 {
     size_t count = entry->trials[0].count;
     for (size_t k = 1; k < c->seeds; k++)
         if (entry->trials[k].count < count) count = entry->trials[k].count;
     curve->name = strdup(entry->name);
-    if (!cli_line_create(&curve->line[0], count) || !cli_line_create(&curve->line[1], count)
-        || !curve->name)
+    if (!cli_line_create(&curve->line[0], count, c->seeds > 1)
+        || !cli_line_create(&curve->line[1], count, c->seeds > 1) || !curve->name)
         return cli_no_memory();
-    for (size_t i = 0; i < count; i++) {
-        double train = 0, test = 0;
-        for (size_t k = 0; k < c->seeds; k++) {
-            const cli_point *p = &entry->trials[k].points[i];
-            train += p->train_loss / (double)c->seeds;
-            test += (c->data.classes ? 100 * p->test_accuracy : p->test_loss) / (double)c->seeds;
-        }
-        curve->line[0].x[i] = curve->line[1].x[i] = (double)i;
-        curve->line[0].y[i] = train;
-        curve->line[1].y[i] = test;
+    for (int side = 0; side < 2; side++) {
+        cli_line *line = &curve->line[side];
+        for (size_t i = 0; i < count; i++) join(c, entry, i, side, line);
+        line->count = count;
+        cli_line_thin(line, POINTS);
     }
-    curve->line[0].count = curve->line[1].count = count;
-    cli_line_thin(&curve->line[0], POINTS);
-    cli_line_thin(&curve->line[1], POINTS);
     return CLI_OK;
 }
 
-static cli_picture picture_of(const cli_comparison *c, const cli_curve *curves, const char *title)
+/* "Test accuracy, %" and "Training loss, nats a byte". */
+static void panel_titles(const cli_comparison *c, char train[80], char test[80])
 {
-    const int classes = c->data.classes != 0;
+    const lab_metric *m = &c->study.metric;
+    const char *unit = m->name ? m->unit : m->loss_unit;
+    const char *loss = *m->loss_unit ? m->loss_unit : c->study.source.data.classes ? "cross-entropy" : "";
+    snprintf(train, 80, "Training loss%s%.40s", *loss ? ", " : "", loss);
+    snprintf(test, 80, "Test %.30s%s%.30s", cli_goal_name(m), *unit ? ", " : "", unit);
+}
+
+static cli_picture picture_of(const cli_comparison *c, const cli_curve *curves, const char *title,
+                              const char *train, const char *test)
+{
+    const lab_metric *m = &c->study.metric;
+    const int percent = m->name && !strcmp(m->unit, "%");
     return (cli_picture){
         .title = title,
-        .panel = { { classes ? "Training loss, cross-entropy" : "Training loss", "epoch", 1, 0 },
-                   { classes ? "Test accuracy, %" : "Test loss", "epoch", !classes,
-                     classes ? 100 * c->target : c->target } },
+        .panel = { { train, "epoch", CLI_LOSS, 0 },
+                   { test, "epoch",
+                     percent ? CLI_PERCENT : cli_goal_rises(m) ? CLI_VALUE : CLI_LOSS,
+                     cli_goal_scale(m) * c->target } },
         .curves = curves,
         .count = c->count,
     };
@@ -102,9 +124,20 @@ static void csv_number(FILE *out, double value)
     fprintf(out, ",%s", isfinite(value) ? cli_print_number(value, text) : "");
 }
 
+/* A metric's name, fit for a heading; "" without a metric. */
+static const char *column(const lab_metric *m, char name[64])
+{
+    snprintf(name, 64, "%.50s", m->name ? m->name : "");
+    for (char *s = name; *s; s++) *s = *s == ' ' ? '_' : *s;
+    return name;
+}
+
 static int write_curves(const cli_comparison *c, FILE *out)
 {
-    fprintf(out, "optimizer,seed,epoch,step,lr,train_loss,test_loss,test_accuracy\n");
+    char name[64];
+    const char *metric = column(&c->study.metric, name);
+    fprintf(out, "optimizer,seed,epoch,step,lr,train_loss,test_loss,test_%s\n",
+            *metric ? metric : "accuracy");
     for (size_t i = 0; i < c->count; i++)
         for (size_t k = 0; k < c->seeds; k++) {
             const cli_trial *trial = &c->entries[i].trials[k];
@@ -116,30 +149,40 @@ static int write_curves(const cli_comparison *c, FILE *out)
                 csv_number(out, p->lr);
                 csv_number(out, p->train_loss);
                 csv_number(out, p->test_loss);
-                csv_number(out, p->test_accuracy);
+                csv_number(out, p->metric);
                 fputc('\n', out);
             }
         }
     return CLI_OK;
 }
 
+static void csv_mean(FILE *out, cli_mean value)
+{
+    csv_number(out, value.mean);
+    csv_number(out, isfinite(value.mean) ? value.spread : NAN);
+}
+
 static int write_results(const cli_comparison *c, FILE *out)
 {
-    fprintf(out, "optimizer,lr,seeds,diverged,train_loss,train_loss_deviation,%s,%s_deviation,"
-                 "steps_to_target,step_seconds,optimizer_share,state_bytes_per_weight\n",
-            c->data.classes ? "test_accuracy" : "test_loss",
-            c->data.classes ? "test_accuracy" : "test_loss");
+    char name[64];
+    const cli_mean none = { NAN, NAN };
+    const char *metric = column(&c->study.metric, name);
+    if (!*metric) metric = "loss";
+    fprintf(out, "optimizer,lr,seeds,diverged,train_loss,train_loss_deviation,test_%s,"
+                 "test_%s_deviation,gap,gap_deviation,steps_to_target,seconds_to_target,"
+                 "seconds_to_target_deviation,step_seconds,optimizer_share,state_bytes_per_weight\n",
+            metric, metric);
     for (size_t i = 0; i <= c->count; i++) {
         const cli_entry *entry = i ? &c->entries[i - 1] : &c->control;
         const cli_summary s = cli_summarize(c, entry);
         csv_text(out, entry->name);
         csv_number(out, entry->lr);
         fprintf(out, ",%zu,%zu", c->seeds, s.diverged);
-        csv_number(out, s.train_loss.mean);
-        csv_number(out, s.train_loss.spread);
-        csv_number(out, s.test.mean);
-        csv_number(out, s.test.spread);
+        csv_mean(out, s.train_loss);
+        csv_mean(out, s.test);
+        csv_mean(out, s.gap);
         csv_number(out, i ? s.steps.mean : NAN);
+        csv_mean(out, i ? s.target_seconds : none);
         csv_number(out, s.seconds);
         csv_number(out, s.share);
         csv_number(out, i ? s.state_bytes : NAN);
@@ -180,16 +223,18 @@ static int write_files(const cli_comparison *c, const cli_picture *picture, cons
 
 int cli_report_write(const cli_comparison *c, const char *folder)
 {
-    char title[400];
+    char title[400], train[80], test[80];
     int code = CLI_OK;
     cli_curve *curves = calloc(c->count, sizeof *curves);
     if (!curves) return cli_no_memory();
     for (size_t i = 0; !code && i < c->count; i++) code = fill(c, &c->entries[i], &curves[i]);
-    snprintf(title, sizeof title, "%.60s: %.100s; batch %llu, %s%llu%s", c->data.name, c->network,
-             (unsigned long long)c->config.batch, c->seeds > 1 ? "mean of " : "seed ",
-             (unsigned long long)(c->seeds > 1 ? c->seeds : c->config.seed),
+    snprintf(title, sizeof title, "%.60s: %.100s; batch %llu, %s%llu%s", c->study.data,
+             c->study.network, (unsigned long long)c->study.config.batch,
+             c->seeds > 1 ? "mean and range of " : "seed ",
+             (unsigned long long)(c->seeds > 1 ? c->seeds : c->study.config.seed),
              c->seeds > 1 ? " seeds" : "");
-    const cli_picture picture = picture_of(c, curves, title);
+    panel_titles(c, train, test);
+    const cli_picture picture = picture_of(c, curves, title, train, test);
     if (!code) code = write_files(c, &picture, folder);
     for (size_t i = 0; i < c->count; i++) cli_curve_free(&curves[i]);
     free(curves);

@@ -7,7 +7,7 @@
 #include "cli/clean.h"
 #include "cli/output.h"
 #include "cli/report.h"
-#include "cli/task.h"
+#include "cli/shell.h"
 
 static const char style[] =
     ":root{color-scheme:light dark;--ink:#1c1e21;--soft:#5c636d;--paper:#fff;--card:#f5f6f8;"
@@ -19,7 +19,7 @@ static const char style[] =
     "color:var(--ink);font:1rem/1.6 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',"
     "sans-serif}\n"
     "h1{font-size:1.75rem;line-height:1.25;margin:0 0 .5rem;letter-spacing:-.01em}\n"
-    "h2{font-size:1.15rem;margin:2.5rem 0 .75rem}\n"
+    "h2{font-size:1.15rem;margin:2.5rem 0 .75rem}h3{font-size:1rem;margin:1.5rem 0 .5rem}\n"
     "p,ul{max-width:46rem;margin:.4rem 0}\n"
     ".soft,figcaption,.unit{color:var(--soft)}\n"
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\n"
@@ -43,6 +43,7 @@ static const char style[] =
     "td:first-child{grid-column:1/-1;font-size:1.05rem}\n"
     "td[data-name]::before{content:attr(data-name);color:var(--soft);font-weight:400}\n"
     "td.none{display:none}}\n"
+    "@media(max-width:34rem){tr{grid-template-columns:1fr}}\n"
     "@media print{body{max-width:none;padding:0}}\n";
 
 /* Text that may hold anything, as HTML text or as an attribute's value. */
@@ -134,7 +135,7 @@ static void name_of_column(const cli_row *heads, int i, char text[CLI_CELL])
 static void cell_text(FILE *out, const char *text)
 {
     const char *mark = strstr(text, "+-");
-    char first[CLI_CELL];
+    char first[200];
     if (!mark) {
         escape(out, text);
         return;
@@ -150,8 +151,7 @@ static double best_test(const cli_comparison *c)
     double best = NAN;
     for (size_t i = 0; i < c->count; i++) {
         const double test = cli_summarize(c, &c->entries[i]).test.mean;
-        if (isfinite(test) && (!isfinite(best) || (c->data.classes ? test > best : test < best)))
-            best = test;
+        if (cli_goal_better(&c->study.metric, test, best)) best = test;
     }
     return best;
 }
@@ -165,7 +165,7 @@ static void row(const cli_comparison *c, const cli_entry *entry, double best, FI
     const double test = cli_summarize(c, entry).test.mean;
     fputs(entry == &c->control ? "<tr class=\"control\">" : "<tr>", out);
     for (int i = 0; i < CLI_COLUMNS; i++) {
-        const char *kind = i == 2 && test == best           ? " class=\"best\""
+        const char *kind = i == CLI_TEST && test == best    ? " class=\"best\""
                            : !strcmp(cells.cell[i], "-")    ? " class=\"none\""
                                                             : "";
         fprintf(out, "<td%s", kind);
@@ -173,8 +173,9 @@ static void row(const cli_comparison *c, const cli_entry *entry, double best, FI
             name_of_column(&heads, i, name);
             fputs(" data-name=\"", out);
             escape(out, name);
-            /* "Steps to 95 %" is one phrase. */
-            if (*units.cell[i]) fputs(i == 3 ? " " : ", ", out), escape(out, units.cell[i]);
+            /* "Steps to 95 %" is one phrase, and "Train loss". */
+            const char *joint = i == CLI_STEPS || i == CLI_TRAIN ? " " : ", ";
+            if (*units.cell[i]) fputs(joint, out), escape(out, units.cell[i]);
             fputc('"', out);
         }
         fputc('>', out);
@@ -225,27 +226,15 @@ static void about(const cli_comparison *c, FILE *out)
 static void notes(const cli_comparison *c, FILE *out)
 {
     char *text = cli_compare_notes(c);
-    if (text && *text) {
+    for (char *s = text; s && *s;) {
+        const size_t length = strcspn(s, "\n");
+        s[length] = '\0';
         fputs("<p>", out);
-        escape(out, text);
+        cell_text(out, s);
         fputs("</p>\n", out);
+        s += length + 1;
     }
     free(text);
-}
-
-/* As a shell would need it. */
-static void shell_word(FILE *out, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_-./=,:+@%";
-    const int quoted = !*word || word[strspn(word, plain)];
-    fputs(quoted ? " '" : " ", out);
-    for (; *word; word++)
-        if (*word == '\'')
-            fputs("'\\''", out);
-        else
-            fputc(*word, out);
-    if (quoted) fputc('\'', out);
 }
 
 static void command(const cli_comparison *c, FILE *out)
@@ -258,12 +247,12 @@ static void command(const cli_comparison *c, FILE *out)
         return;
     }
     fputs("eden", line);
-    for (int i = 0; i < c->args->count; i++) shell_word(line, c->args->words[i]);
+    for (int i = 0; i < c->args->count; i++) cli_shell_word(line, c->args->words[i]);
     if (cli_close_text(line, &text)) {
         fputs("<pre>", out);
         escape(out, text);
         fprintf(out, "</pre>\n<p class=\"soft\">eden %s, seed %llu</p>\n", eden_version(),
-                (unsigned long long)c->config.seed);
+                (unsigned long long)c->study.config.seed);
     }
     free(text);
 }
@@ -291,37 +280,76 @@ static void rates(const cli_comparison *c, FILE *out)
     fputs("</ul>\n", out);
 }
 
-int cli_report_page(const cli_comparison *c, const cli_picture *picture, FILE *out)
+static void tried(const cli_comparison *c, FILE *out)
 {
-    char alternative[200];
-    const int classes = c->data.classes != 0;
+    char *text = cli_compare_tried(c);
+    if (c->budget)
+        fprintf(out, "<h3>The budget</h3>\n<p>Before the runs, %zu rate%s of each optimizer, a factor of "
+                     "two apart around the table's, %s tried with a seed of %s own (%llu), and the one "
+                     "with the best test %s was taken. Each is followed by what it came to; * is the "
+                     "one taken.</p>\n<ul>\n", c->budget, c->budget == 1 ? "" : "s",
+                c->budget == 1 ? "was" : "were", c->budget == 1 ? "its" : "their",
+                (unsigned long long)(c->study.config.seed + c->seeds), cli_goal_name(&c->study.metric));
+    for (char *s = text; c->budget && s && *s;) {
+        const size_t length = strcspn(s, "\n");
+        s[length] = '\0';
+        fputs("<li>", out);
+        escape(out, s);
+        fputs("</li>\n", out);
+        s += length + 1;
+    }
+    if (c->budget) fputs("</ul>\n", out);
+    free(text);
+}
+
+static void explain(const cli_comparison *c, FILE *out)
+{
+    fputs("<p class=\"soft\">Every optimizer sees the same data in the same order and starts from "
+          "the same weights. The row <em>none</em> is that network without training. ", out);
+    if (c->study.source.kind->evaluate_train)
+        fputs("The gap is the test loss less the loss of the training set, both measured at the end by "
+              "the same weights. ", out);
+    fputs("Steps and time to the target are counted to the end of the epoch that first reaches it, "
+          "time in steps alone. Step is the time of one training step, update the optimizer&#39;s "
+          "share of it, and state the bytes that the optimizer keeps for each weight.</p>\n", out);
+}
+
+static void head(const cli_comparison *c, FILE *out)
+{
     fputs("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
           "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
           "img-src data:; style-src 'unsafe-inline'\">\n<title>Optimizers on ", out);
-    escape(out, c->data.name);
+    escape(out, c->study.data);
     fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n<h1>%zu %s on ", style,
             c->count, c->count == 1 ? "optimizer" : "optimizers");
-    escape(out, c->data.name);
+    escape(out, c->study.data);
     fputs("</h1>\n", out);
     about(c, out);
+}
+
+int cli_report_page(const cli_comparison *c, const cli_picture *picture, FILE *out)
+{
+    char alternative[200];
+    const char *goal = cli_goal_name(&c->study.metric);
+    head(c, out);
     fputs("<h2>Curves</h2>\n", out);
-    snprintf(alternative, sizeof alternative, "Training loss and test %s over the epochs, one "
-             "curve for each optimizer", classes ? "accuracy" : "loss");
+    snprintf(alternative, sizeof alternative, "Training loss and test %.40s over the epochs, one "
+             "curve for each optimizer", goal);
     const int code = pictures(picture, alternative, out);
-    fprintf(out, "<figcaption>Epoch 0 is the network before training. From then on the training "
-                 "loss is the mean over the epoch's batches, and the test %s is measured at the "
-                 "epoch's end%s.</figcaption>\n</figure>\n", classes ? "accuracy" : "loss",
-            c->seeds > 1 ? "; both are means over the seeds" : "");
-    fputs("<h2>Results</h2>\n", out);
+    fputs("<figcaption>Epoch 0 is the network before training. From then on the training loss is the "
+          "mean over the epoch's batches, and the test ", out);
+    escape(out, goal);
+    fputs(" is measured at the epoch's end", out);
+    if (c->seeds > 1)
+        fprintf(out, "; curves are means over the %zu seeds, and the bands reach from the least to the "
+                     "greatest", c->seeds);
+    fputs(".</figcaption>\n</figure>\n<h2>Results</h2>\n", out);
     table(c, out);
     notes(c, out);
-    fputs("<p class=\"soft\">Every optimizer sees the same data in the same order and starts from "
-          "the same weights. The row <em>none</em> is that network without training. Steps to the "
-          "target are counted to the end of the epoch that first reaches it. Step is the time of "
-          "one training step, update the optimizer's share of it, and state what the optimizer "
-          "keeps for each weight.</p>\n", out);
+    explain(c, out);
     rates(c, out);
+    tried(c, out);
     fputs("<h2>Made by</h2>\n", out);
     command(c, out);
     fputs("<p class=\"soft\">The folder holds this page, the curves as <code>curves.png</code> "

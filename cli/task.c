@@ -126,10 +126,6 @@ int cli_task_name(const cli_args *args, const char **name)
     if (t->operand && args->operand_count < 2)
         return cli_usage(args->command, "%s needs %s: eden %s %s %s", t->name, t->operand,
                          args->command->name, t->name, t->form == FOLDER ? "DIR" : "FILE --label COLUMN");
-    const int alone = !t->batch || t->form == MAY_BE_FOLDER;
-    if (alone && strcmp(args->command->name, "train") != 0)
-        return cli_usage(args->command, "%s is for 'eden train %s --optimizer NAME', one at a time",
-                         t->name, t->name);
     if (t->form == NOTHING && args->operand_count > 1)
         return cli_usage(args->command, "%s comes with Eden and takes no '%.60s'", t->name,
                          args->operands[1]);

@@ -57,6 +57,10 @@ struct lab_problem_kind {
     eden_status (*evaluate)(lab_problem *problem, int whole, double *loss, double *metric,
                             eden_error *error);
 
+    /* Loss of the training set as evaluate() has the test set's, or of a part as large as that:
+     * what the test loss is more is the generalization gap. NULL where there is none. */
+    eden_status (*evaluate_train)(lab_problem *problem, double *loss, eden_error *error);
+
     /* What the problem makes when it is trained; NULL where it makes nothing. */
     eden_status (*sample)(lab_problem *problem, const lab_sample_config *config,
                           lab_sample *sample, eden_error *error);

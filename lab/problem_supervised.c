@@ -132,8 +132,15 @@ static eden_status evaluate(lab_problem *problem, int whole, double *loss, doubl
     return EDEN_OK;
 }
 
+static eden_status evaluate_train(lab_problem *problem, double *loss, eden_error *error)
+{
+    uint64_t correct = 0;
+    return lab_model_eval(problem->model, &((supervised *)problem)->data->train, loss, &correct, error);
+}
+
 const lab_problem_kind lab_supervised = {
     .create = create, .destroy = destroy, .fits = lab_problem_fits, .store = lab_problem_store,
     .zero_grads = lab_problem_zero_grads, .narrow_grads = lab_problem_narrow_grads,
     .widen = lab_problem_widen, .add = lab_problem_add, .learn = learn, .evaluate = evaluate,
+    .evaluate_train = evaluate_train,
 };

@@ -138,34 +138,52 @@ static eden_status learn(lab_problem *problem, const lab_turn *turn, lab_sums *s
     return EDEN_OK;
 }
 
-/* The test text in sequences that do not overlap; or some of them, equally far apart. */
-static eden_status evaluate(lab_problem *problem, int whole, double *loss, double *metric,
-                            eden_error *error)
+/* Mean loss of `some` sequences that do not overlap and are equally far apart, of the `all`
+ * that a part of the text has, from `begin` on and n places long. */
+static eden_status measure(text_problem *p, uint64_t begin, uint64_t n, uint64_t all,
+                           uint64_t some, double *loss, eden_error *error)
 {
-    text_problem *p = (text_problem *)problem;
-    const uint64_t n = p->text->count - p->text->train - 1, context = p->context;
-    const uint64_t all = (n - 1) / context + 1;
-    const uint64_t some = whole || all < MEASURED ? all : MEASURED;
     double sum = 0;
     uint64_t measured = 0;
     for (uint64_t i = 0; i < some;) {
         double mean = 0;
         uint64_t right = 0, rows = 0;
         for (uint64_t k = 0; k < PIECE && i < some; k++, i++) {
-            const uint64_t from = i * all / some * context;
-            const uint64_t left = n - from < context ? n - from : context;
-            take(p, rows, p->text->train + from, left);
+            const uint64_t from = i * all / some * p->context;
+            const uint64_t left = n - from < p->context ? n - from : p->context;
+            take(p, rows, begin + from, left);
             rows += left;
         }
         const lab_split piece = { rows, p->x, p->next, NULL };
-        const eden_status status = lab_model_eval(problem->model, &piece, &mean, &right, error);
+        const eden_status status = lab_model_eval(p->base.model, &piece, &mean, &right, error);
         if (status) return status;
         sum += mean * (double)rows;
         measured += rows;
     }
     *loss = sum / (double)measured;
-    *metric = exp(*loss);
     return EDEN_OK;
+}
+
+/* Sequences in n places. */
+static uint64_t sequences(const text_problem *p, uint64_t n) { return (n - 1) / p->context + 1; }
+
+static eden_status evaluate(lab_problem *problem, int whole, double *loss, double *metric,
+                            eden_error *error)
+{
+    text_problem *p = (text_problem *)problem;
+    const uint64_t n = p->text->count - p->text->train - 1, all = sequences(p, n);
+    const eden_status status = measure(p, p->text->train, n, all,
+                                       whole || all < MEASURED ? all : MEASURED, loss, error);
+    if (!status) *metric = exp(*loss);
+    return status;
+}
+
+static eden_status evaluate_train(lab_problem *problem, double *loss, eden_error *error)
+{
+    text_problem *p = (text_problem *)problem;
+    const uint64_t n = p->text->train - 1, all = sequences(p, n);
+    const uint64_t test = sequences(p, p->text->count - p->text->train - 1);
+    return measure(p, 0, n, all, test < all ? test : all, loss, error);
 }
 
 /* ---- sampling ---------------------------------------------------------------------- */
@@ -222,5 +240,5 @@ const lab_problem_kind lab_language = {
     .create = create, .destroy = destroy, .fits = lab_problem_fits, .store = lab_problem_store,
     .zero_grads = lab_problem_zero_grads, .narrow_grads = lab_problem_narrow_grads,
     .widen = lab_problem_widen, .add = lab_problem_add, .learn = learn, .evaluate = evaluate,
-    .sample = sample,
+    .evaluate_train = evaluate_train, .sample = sample,
 };

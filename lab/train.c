@@ -321,6 +321,18 @@ eden_status lab_run_evaluate(lab_run *run, double *loss, double *accuracy, eden_
     return measure(run, 1, loss, accuracy, error);
 }
 
+eden_status lab_run_evaluate_train(lab_run *run, double *loss, eden_error *error)
+{
+    int there = 0;
+    *loss = NAN;
+    if (!run->problem->kind->evaluate_train) return EDEN_OK;
+    eden_status status = swap_average(run, &there, error);
+    if (status) return status;
+    status = run->problem->kind->evaluate_train(run->problem, loss, error);
+    if (there) swap_average(run, &there, NULL);
+    return status;
+}
+
 eden_status lab_run_sample(lab_run *run, const lab_sample_config *config, lab_sample *sample,
                            eden_error *error)
 {

@@ -121,6 +121,10 @@ eden_status lab_saved_check(const char *path, uint64_t *step, eden_error *error)
 /* Loss and metric of the whole test set now, of the averages once there are any. */
 eden_status lab_run_evaluate(lab_run *run, double *loss, double *accuracy, eden_error *error);
 
+/* Loss of the training set likewise, as the test's is measured; NaN where the problem has
+ * none that can be compared. */
+eden_status lab_run_evaluate_train(lab_run *run, double *loss, eden_error *error);
+
 /* What the problem makes now, likewise; a problem that makes nothing refuses with
  * EDEN_E_ARGUMENT. Free the sample in any case. */
 eden_status lab_run_sample(lab_run *run, const lab_sample_config *config, lab_sample *sample,

@@ -14,8 +14,8 @@ import unittest
 EDEN = os.path.abspath(os.environ.get("EDEN", "build/eden"))
 NAMES = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "adafactor", "lamb",
          "lion"]
-COMMANDS = ["list", "show", "train", "compare", "step", "inspect", "plot", "trace", "bench",
-            "help"]
+COMMANDS = ["list", "show", "train", "compare", "tune", "step", "inspect", "plot", "trace", "advise", "evidence",
+            "bench", "help"]
 
 
 def eden(*words, **more):

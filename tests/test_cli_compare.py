@@ -115,12 +115,12 @@ class Table(Case):
             self.assertLessEqual(len(line), 80, line)
             self.assertEqual(line, line.rstrip())
         for name, cells in rows.items():
-            self.assertEqual(len(cells), 7, name)
+            self.assertEqual(len(cells), 9, name)
             self.assertRegex(cells[1], r"^\d+\.\d\d$")
-        self.assertEqual(rows["none"][2:], ["-"] * 5)
+        self.assertEqual(rows["none"][2:], ["-"] * 7)
         for name in names:
-            self.assertGreater(float(rows[name][3]), 0)
-            self.assertTrue(0 < float(rows[name][4]) <= 100, rows[name])
+            self.assertGreater(float(rows[name][5]), 0)
+            self.assertTrue(0 < float(rows[name][6]) <= 100, rows[name])
 
     def test_json(self):
         words = ["compare", "digits", "--optimizers", "sgd,adam", "--epochs", "2", "--seeds", "2",
@@ -151,7 +151,7 @@ class Table(Case):
         text = said("compare", "digits", "--optimizers", "sgd,lion", "--epochs", "1", "--seeds",
                     "3", "--target", "100")
         for cells in rows_of(text).values():
-            self.assertEqual((cells[2], cells[4]), ("+-", "-"), "a target that was not reached")
+            self.assertEqual((cells[2], cells[5]), ("+-", "-"), "a target that was not reached")
         self.assertRegex(text, r"\+- is the standard deviation over the 3 seeds")
         self.assertLessEqual(max(map(len, text.splitlines())), 80)
 
@@ -163,7 +163,7 @@ class Table(Case):
         self.assertIn("TEST LOSS", text)
         rows = rows_of(text)
         self.assertLess(float(rows["sgd"][1]), float(rows["none"][1]))
-        self.assertRegex(rows["sgd"][2], r"^\d+$")
+        self.assertRegex(rows["sgd"][3], r"^\d+$")
 
     def test_diverging(self):
         wild = ["--schedule", "absolute(constant(1e30))", "--epochs", "1"]
@@ -269,7 +269,7 @@ class Report(Case):
             self.assertEqual(kind, "data:image/svg+xml;base64")
             xml.etree.ElementTree.fromstring(base64.b64decode(data, validate=True))
         self.assertEqual(page.tags.count("tr"), 4)
-        self.assertEqual(page.tags.count("td"), 3 * 8)
+        self.assertEqual(page.tags.count("td"), 3 * 10)
         self.assertIn(" ".join(["eden", *words, self.at("r")]), page.words)
         self.assertIn("prefers-color-scheme:dark", text)
 

@@ -162,9 +162,9 @@ class Refused(Case):
                 ("--layers", "text", "--layers", "17"),
                 ("--context", "text", "--context", "0")]:
             self.refused(64, part, *words)
-        done = self.run_eden("compare", "text")
+        done = self.run_eden("compare", "text", "--sample", "8")
         self.assertEqual(done.returncode, 64)
-        self.assertIn(b"eden train text --optimizer NAME", done.stderr)
+        self.assertIn(b"eden compare has no option '--sample'", done.stderr)
 
     def test_help(self):
         said = self.run_eden("help", "train").stdout.decode()
