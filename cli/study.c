@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/clean.h"
 #include "cli/output.h"
 #include "cli/storage.h"
 
@@ -48,7 +49,7 @@ static int learn_facts(cli_study *study, const lab_run *run)
     const lab_problem *problem = lab_run_problem(run);
     if (study->network) return CLI_OK;
     study->data = strdup(problem->data);
-    study->contents = strdup(cli_source_describe(&study->source, text));
+    study->contents = strdup(cli_source_describe(&study->source, problem, text));
     study->network = strdup(problem->network);
     study->metric = problem->metric;
     study->weights = problem->weights;
@@ -78,8 +79,9 @@ char *cli_study_text(const cli_study *study, const char *seeds)
         cli_no_memory();
         return NULL;
     }
-    fprintf(out, "%s: %s\n%s; %llu epoch%s of %llu steps, batch %llu, %s", study->data,
-            study->contents, study->network, (unsigned long long)c->epochs,
+    cli_put(out, "", study->data, ": ");
+    fprintf(out, "%s\n%s; %llu epoch%s of %llu steps, batch %llu, %s", study->contents,
+            study->network, (unsigned long long)c->epochs,
             c->epochs == 1 ? "" : "s", (unsigned long long)study->epoch_steps,
             (unsigned long long)c->batch, seeds);
     if (!cli_storage_is_plain(&c->storage))
