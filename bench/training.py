@@ -100,20 +100,24 @@ class Eden:
             raise RuntimeError(f"eden train: {why.strip()}")
         return json.loads(text)
 
+    def interrupted(self, seconds, threads, *more):
+        """What a run that is to stop after so long says."""
+        process = self.start(threads, *more)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        return self.finish(process)
+
     def run(self, seconds, threads):
         """Seconds of a step: an epoch's mean each, or where an epoch is long, each step."""
         log = self.folder / "log"
         more = ["--epochs", "10000"] + ([] if self.load.side else ["--log", str(log)])
-        process = self.start(threads, *more)
-        time.sleep(0.3 if self.begin is None else seconds + 0.1)
-        process.send_signal(signal.SIGINT)
-        said = self.finish(process)
-        # What a process costs before its first steps is known from the first, shorter one.
-        if self.begin is None:
+        if self.begin is None:  # what a process costs beside its steps: one of few
+            said = self.finish(self.start(threads, "--epochs", "1") if self.load.side
+                               else self.interrupted(0.3, threads, *more))
             self.begin = (self.spent, said["step"])
-            return self.run(seconds, threads)
-        if said["step"] > self.begin[1] + 3:
-            self.cpu = (self.spent - self.begin[0]) / (said["step"] - self.begin[1])
+        said = self.interrupted(seconds + 0.1, threads, *more)
+        steps = said["step"] - self.begin[1]
+        self.cpu = (self.spent - self.begin[0]) / steps if steps > 3 else None
         if self.load.side:
             at = [(r["step"], r["step_seconds"]) for r in said["history"]]
         else:
@@ -132,10 +136,7 @@ class Eden:
             said["train_loss"] = sum(r["train_loss"] for r in said["history"]) / len(said["history"])
             return said, saved
         # An epoch of the transformer is long: some seconds of one, and then the test.
-        process = self.start(os.cpu_count(), "--epochs", "1", "--warmup", "1", *more)
-        time.sleep(4)
-        process.send_signal(signal.SIGINT)
-        said = self.finish(process)
+        said = self.interrupted(4, os.cpu_count(), "--epochs", "1", "--warmup", "1", *more)
         done = subprocess.run([self.path, "train", "text", "--resume", str(saved), "--eval", "--json"],
                               capture_output=True, text=True, timeout=120, check=True)
         said["test_loss"] = json.loads(done.stdout)["test_loss"]
