@@ -65,7 +65,15 @@
     COUNT("layers", "N", 1, LAB_MOST_BLOCK_LAYERS, "4", "text: blocks of the transformer"),   \
     COUNT("heads", "N", 1, 65536, "4", "text: heads of attention, which divide the width"),   \
     COUNT("width", "N", 1, 65536, "128", "text: values of a byte between blocks"),            \
-    COUNT("context", "N", 1, LAB_MOST_CONTEXT, "64", "text: bytes that the network sees at once")
+    COUNT("context", "N", 1, LAB_MOST_CONTEXT, "64", "text: bytes that the network sees at once"), \
+    COUNT("envs", "N", 1, 1e5, "16", "rl: carts side by side"),                               \
+    COUNT("horizon", "N", 1, 1e5, "128", "rl: steps of each cart in a rollout"),              \
+    COUNT("passes", "N", 1, 1000, "10", "rl: times that a rollout is learned from"),          \
+    COUNT("noise", "N", 1, 65536, "32", "gan: random values that an image is made from"),     \
+    COUNT("examples", "N", 2, 1e6, "100", "finetune: labelled examples of the new classes, in all"), \
+    REAL("body-rate", "P", 1e-6, 1, "0.1", "finetune: the body's share of the learning rate"), \
+    FILES("from", "finetune: a checkpoint whose body to begin with, instead of training one"), \
+    SWITCH("scratch", "finetune: learn the new classes from nothing, to compare")
 
 static const cli_option json_only[] = { JSON, END };
 static const cli_option none[] = { END };
@@ -79,15 +87,7 @@ static const cli_option train[] = {
     COUNT("sample", "N", 0, 1e7, "500", "text: bytes that it writes at the end"),
     REAL("temperature", "T", 0, 100, "0.8",
          "text: how freely it writes; 0 takes the likeliest byte, 1 each by its chance"),
-    COUNT("envs", "N", 1, 1e5, "16", "rl: carts side by side"),
-    COUNT("horizon", "N", 1, 1e5, "128", "rl: steps of each cart in a rollout"),
-    COUNT("passes", "N", 1, 1000, "10", "rl: times that a rollout is learned from"),
-    COUNT("noise", "N", 1, 65536, "32", "gan: random values that an image is made from"),
     FILES("sheet", "gan: write ten images of each class to this file, .png or .svg"),
-    COUNT("examples", "N", 2, 1e6, "100", "finetune: labelled examples of the new classes, in all"),
-    REAL("body-rate", "P", 1e-6, 1, "0.1", "finetune: the body's share of the learning rate"),
-    FILES("from", "finetune: a checkpoint whose body to begin with, instead of training one"),
-    SWITCH("scratch", "finetune: learn the new classes from nothing, to compare"),
     FILES("log", "write a JSON record of every step and epoch to this file"),
     COUNT("log-every", "N", 1, 1e9, "1", "steps to a record"),
     FILES("save", "write a checkpoint after every epoch and at the end"),

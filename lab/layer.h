@@ -34,7 +34,7 @@ typedef struct {
     uint32_t ndim;
     uint64_t shape[4];
     uint64_t count;
-    uint64_t offset; /* of its values, and of its gradient in each block's     */
+    uint64_t offset; /* of its values, and of its gradient, also in a block's  */
     double bound;    /* it starts uniform in [-bound, bound] ...               */
     double fill;     /* ... or, where that is 0, as this                       */
     lab_real *value;
@@ -63,11 +63,17 @@ typedef struct {
 
 typedef void lab_block_step(lab_layer *layer, lab_batch *batch, const lab_block *block);
 typedef void lab_batch_step(lab_layer *layer, lab_batch *batch);
+typedef void lab_rows_step(lab_layer *layer, lab_batch *batch, uint64_t first, uint64_t rows);
 
 /* Forward reads `in` and writes `out`; backward reads d_out, writes d_in unless it
  * is NULL, and writes (not adds to) the block's gradients. Where all of a batch
  * must be known first, a `gather` looks at each block and a `join` at them all;
- * forward_gather and forward_join are for training only. */
+ * forward_gather and forward_join are for training only.
+ *
+ * A layer with a large matrix has `weights` and leaves the gradient of its first tensor to
+ * it. When all backwards are done, it adds so many rows of this gradient to the tensor's,
+ * from `in` and `d_out` of the whole batch: one product with a long sum, where blocks would
+ * need a gradient each and a sum of these. */
 typedef struct {
     lab_block_step *forward_gather;
     lab_batch_step *forward_join;
@@ -75,6 +81,7 @@ typedef struct {
     lab_block_step *backward_gather;
     lab_batch_step *backward_join;
     lab_block_step *backward;
+    lab_rows_step *weights;
     int in_place; /* out is in, d_in is d_out                                  */
 } lab_layer_kind;
 
@@ -128,6 +135,10 @@ void lab_cross_entropy(lab_layer *layer, lab_shape in);
 void lab_cross_entropy_wide(lab_layer *layer, lab_shape in);
 void lab_squared_error(lab_layer *layer, lab_shape in);
 void lab_given_loss(lab_layer *layer, lab_shape in);
+
+/* Add to rows of the gradient of `matrix` what the dense or tied layer made of it. */
+void lab_dense_weights(const lab_layer *layer, const lab_tensor *matrix, const lab_batch *batch,
+                       uint64_t first, uint64_t rows);
 
 /* Describe the layer's next tensor and return it. */
 lab_tensor *lab_tensor_add(lab_layer *layer, const char *name, const char *part, lab_role role);

@@ -27,11 +27,9 @@ static void backward(lab_layer *l, lab_batch *batch, const lab_block *block)
 {
     const uint64_t in = lab_size(l->in_shape), out = lab_size(l->out_shape);
     const lab_real *dy = l->d_out + block->first * out;
-    const lab_matrix d = { dy, out, 0 }, d_transposed = { dy, out, 1 };
-    const lab_matrix x = { l->in + block->first * in, in, 0 };
+    const lab_matrix d = { dy, out, 0 };
     const lab_matrix w = { weights(l)->value, in, 0 };
     (void)batch;
-    lab_gemm(out, in, block->rows, d_transposed, x, 0, block->grads + weights(l)->offset, in);
     if (l->tensors > 1) {
         lab_real *db = block->grads + l->tensor[1].offset;
         memcpy(db, dy, out * sizeof *db);
@@ -41,7 +39,23 @@ static void backward(lab_layer *l, lab_batch *batch, const lab_block *block)
     if (l->d_in) lab_gemm(block->rows, in, out, d, w, 0, l->d_in + block->first * in, in);
 }
 
-static const lab_layer_kind dense = { .forward = forward, .backward = backward };
+void lab_dense_weights(const lab_layer *l, const lab_tensor *matrix, const lab_batch *batch,
+                       uint64_t first, uint64_t rows)
+{
+    const uint64_t in = lab_size(l->in_shape), out = lab_size(l->out_shape);
+    const lab_matrix d = { l->d_out + first, out, 1 }, x = { l->in, in, 0 };
+    lab_gemm(rows, in, batch->count, d, x, 1, matrix->grad + first * in, in);
+}
+
+static void own_weights(lab_layer *l, lab_batch *batch, uint64_t first, uint64_t rows)
+{
+    lab_dense_weights(l, &l->tensor[0], batch, first, rows);
+}
+
+static const lab_layer_kind dense = { .forward = forward, .backward = backward,
+                                      .weights = own_weights };
+/* The embedding sees to the weights. */
+static const lab_layer_kind tied = { .forward = forward, .backward = backward };
 
 /* Weights start with variance gain / in: 2 keeps the size of values through a
  * ReLU (He et al., 2015), 1 without one. */
@@ -66,7 +80,7 @@ void lab_dense(lab_layer *l, const char *name, lab_shape in, uint64_t out, int h
 /* A row's product with each vector of an embedding, which stands before it. */
 void lab_tied(lab_layer *l, lab_layer *embedding)
 {
-    l->kind = &dense;
+    l->kind = &tied;
     l->in_shape = embedding->out_shape;
     l->out_shape = (lab_shape){ embedding->tensor[0].shape[0], 1, 1 };
     l->work = lab_size(l->in_shape) * lab_size(l->out_shape);

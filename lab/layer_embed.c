@@ -18,25 +18,36 @@ static void forward(lab_layer *l, lab_batch *batch, const lab_block *block)
     }
 }
 
-/* A head that shares the tokens' vectors has written their gradient before. */
 static void backward(lab_layer *l, lab_batch *batch, const lab_block *block)
 {
     const uint64_t width = lab_size(l->out_shape);
-    lab_real *tokens = block->grads + l->tensor[TOKENS].offset;
     lab_real *places = block->grads + l->tensor[PLACES].offset;
     (void)batch;
-    if (!l->other) memset(tokens, 0, l->tensor[TOKENS].count * sizeof *tokens);
     memset(places, 0, l->tensor[PLACES].count * sizeof *places);
     for (uint64_t r = block->first; r < block->first + block->rows; r++) {
         const lab_real *restrict d = l->d_out + r * width;
-        lab_real *restrict token = tokens + (uint64_t)l->in[r] * width;
         lab_real *restrict place = places + r % l->context * width;
-        for (uint64_t i = 0; i < width; i++) token[i] += d[i];
         for (uint64_t i = 0; i < width; i++) place[i] += d[i];
     }
 }
 
-static const lab_layer_kind embedding = { .forward = forward, .backward = backward };
+/* Of the tokens from `first` on, in the order of the places; and what a head that shares
+ * their vectors made of them. */
+static void weights(lab_layer *l, lab_batch *batch, uint64_t first, uint64_t rows)
+{
+    const uint64_t width = lab_size(l->out_shape);
+    if (l->other) lab_dense_weights(l->other, &l->tensor[TOKENS], batch, first, rows);
+    for (uint64_t r = 0; r < batch->count; r++) {
+        const uint64_t token = (uint64_t)l->in[r];
+        if (token < first || token >= first + rows) continue;
+        const lab_real *restrict d = l->d_out + r * width;
+        lab_real *restrict sum = l->tensor[TOKENS].grad + token * width;
+        for (uint64_t i = 0; i < width; i++) sum[i] += d[i];
+    }
+}
+
+static const lab_layer_kind embedding = { .forward = forward, .backward = backward,
+                                          .weights = weights };
 
 /* `deviation` is of what they start as. */
 void lab_embedding(lab_layer *l, const char *name, uint64_t tokens, uint64_t context, uint64_t width,

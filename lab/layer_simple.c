@@ -74,19 +74,11 @@ static void pool_forward(lab_layer *l, lab_batch *batch, const lab_block *block)
     const uint64_t w = l->in_shape.width, ow = l->out_shape.width, oh = l->out_shape.height;
     const uint64_t planes = block->rows * l->in_shape.channels;
     const uint64_t first = block->first * l->in_shape.channels;
-    (void)batch;
     for (uint64_t line = 0; line < planes * oh; line++) {
         const uint64_t plane = first + line / oh, y = line % oh;
-        const lab_real *restrict a = l->in + plane * lab_plane(l->in_shape) + 2 * y * w;
-        lab_real *restrict out = l->out + (plane * oh + y) * ow;
-        unsigned char *restrict which = (unsigned char *)l->kept + (plane * oh + y) * ow;
-        for (uint64_t x = 0; x < ow; x++) {
-            const lab_real a0 = a[2 * x], a1 = a[2 * x + 1];
-            const lab_real b0 = a[w + 2 * x], b1 = a[w + 2 * x + 1];
-            const lab_real top = a1 > a0 ? a1 : a0, bottom = b1 > b0 ? b1 : b0;
-            out[x] = bottom > top ? bottom : top;
-            which[x] = (unsigned char)(bottom > top ? 2 + (b1 > b0) : a1 > a0);
-        }
+        const lab_real *a = l->in + plane * lab_plane(l->in_shape) + 2 * y * w;
+        const uint64_t at = (plane * oh + y) * ow;
+        batch->loops->pool(l->out + at, (unsigned char *)l->kept + at, a, a + w, ow);
     }
 }
 
@@ -95,21 +87,14 @@ static void pool_backward(lab_layer *l, lab_batch *batch, const lab_block *block
     const uint64_t w = l->in_shape.width, ow = l->out_shape.width, oh = l->out_shape.height;
     const uint64_t in = lab_size(l->in_shape), planes = block->rows * l->in_shape.channels;
     const uint64_t first = block->first * l->in_shape.channels;
-    (void)batch;
     if (!l->d_in) return;
     if (w % 2 || l->in_shape.height % 2)
         for (uint64_t i = 0; i < block->rows * in; i++) l->d_in[block->first * in + i] = 0;
     for (uint64_t line = 0; line < planes * oh; line++) {
         const uint64_t plane = first + line / oh, y = line % oh;
-        lab_real *restrict a = l->d_in + plane * lab_plane(l->in_shape) + 2 * y * w;
-        const lab_real *restrict d = l->d_out + (plane * oh + y) * ow;
-        const unsigned char *restrict which = (unsigned char *)l->kept + (plane * oh + y) * ow;
-        for (uint64_t x = 0; x < ow; x++) {
-            a[2 * x] = which[x] == 0 ? d[x] : 0;
-            a[2 * x + 1] = which[x] == 1 ? d[x] : 0;
-            a[w + 2 * x] = which[x] == 2 ? d[x] : 0;
-            a[w + 2 * x + 1] = which[x] == 3 ? d[x] : 0;
-        }
+        lab_real *a = l->d_in + plane * lab_plane(l->in_shape) + 2 * y * w;
+        const uint64_t at = (plane * oh + y) * ow;
+        batch->loops->pool_back(a, a + w, l->d_out + at, (const unsigned char *)l->kept + at, ow);
     }
 }
 

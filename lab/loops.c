@@ -82,8 +82,31 @@ static void multiply(lab_real *restrict y, const lab_real *restrict x, uint64_t 
     for (uint64_t i = 0; i < n; i++) y[i] *= x[i];
 }
 
+/* Without a branch, which would go either way half of the time. */
+static void pool(lab_real *restrict y, unsigned char *restrict which, const lab_real *restrict top,
+                 const lab_real *restrict bottom, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        const lab_real a0 = top[2 * i], a1 = top[2 * i + 1], b0 = bottom[2 * i], b1 = bottom[2 * i + 1];
+        const lab_real a = a1 > a0 ? a1 : a0, b = b1 > b0 ? b1 : b0;
+        const int below = b > a, right = (below & (b1 > b0)) | (!below & (a1 > a0));
+        y[i] = b > a ? b : a;
+        which[i] = (unsigned char)(2 * below + right);
+    }
+}
+
+static void pool_back(lab_real *top, lab_real *bottom, const lab_real *d, const unsigned char *which,
+                      uint64_t n)
+{
+    lab_real *const line[2] = { top, bottom };
+    for (uint64_t i = 0; i < 2 * n; i++) top[i] = 0;
+    for (uint64_t i = 0; i < 2 * n; i++) bottom[i] = 0;
+    for (uint64_t i = 0; i < n; i++) line[which[i] / 2][2 * i + which[i] % 2] = d[i];
+}
+
 const lab_loops NAME(LAB_ISA) = {
     .isa = TEXT(LAB_ISA), .gelu = gelu, .gelu_slopes = gelu_slopes, .tanh = tanh_of,
     .tanh_back = tanh_back, .exponentials = exponentials,
     .scale = scale, .softmax_back = softmax_back, .add = add, .sum = sum_of, .multiply = multiply,
+    .pool = pool, .pool_back = pool_back,
 };

@@ -34,6 +34,13 @@ typedef struct {
 
     /* y *= x */
     void (*multiply)(lab_real *y, const lab_real *x, uint64_t n);
+
+    /* The largest of four from two lines of 2 n values, the first of equal ones, and which
+     * it is, 0 to 3; and back, where the lines of gradients are 0 but for that one. */
+    void (*pool)(lab_real *y, unsigned char *which, const lab_real *top, const lab_real *bottom,
+                 uint64_t n);
+    void (*pool_back)(lab_real *top, lab_real *bottom, const lab_real *d,
+                      const unsigned char *which, uint64_t n);
 } lab_loops;
 
 /* The i-th, in the order of eden_isa_name(), weakest first; NULL past the end. */

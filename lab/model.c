@@ -26,7 +26,7 @@ static void run_block(void *job, size_t index, uint32_t worker)
     lab_model *m = s->model;
     lab_batch *batch = &m->batch;
     lab_block block = { index, index * batch->block_rows, batch->count - index * batch->block_rows,
-                        m->block_grads + index * m->learned, m->scratch + worker * m->scratch_count };
+                        m->block_grads + index * m->summed, m->scratch + worker * m->scratch_count };
     if (block.rows > batch->block_rows) block.rows = batch->block_rows;
     if (s->from == 0) {
         const uint64_t first = block.first * m->features, n = block.rows * m->features;
@@ -62,16 +62,38 @@ static void run_program(lab_model *m, const lab_program *program)
 enum { PIECE = 16384 };
 
 /* Add the blocks' gradients to the model's, in the order of the blocks. */
-static void add_gradients(void *job, size_t index, uint32_t worker)
+static void add_gradients(lab_model *m, size_t index)
 {
-    lab_model *m = job;
-    const uint64_t from = index * PIECE, left = m->learned - from, n = left < PIECE ? left : PIECE;
+    const uint64_t from = index * PIECE, left = m->summed - from, n = left < PIECE ? left : PIECE;
     lab_real *restrict sum = m->grads + from;
-    (void)worker;
     for (uint64_t b = 0; b < m->batch.blocks; b++) {
-        const lab_real *restrict part = m->block_grads + b * m->learned + from;
+        const lab_real *restrict part = m->block_grads + b * m->summed + from;
         for (uint64_t i = 0; i < n; i++) sum[i] += part[i];
     }
+}
+
+/* The part-th product of the large matrices' gradients. */
+static void make_part(lab_model *m, uint64_t part)
+{
+    for (uint32_t i = 0; i < m->layers; i++) {
+        lab_layer *l = &m->layer[i];
+        if (!l->kind->weights) continue;
+        const uint64_t rows = l->tensor[0].shape[0], parts = (rows - 1) / LAB_PART_ROWS + 1;
+        if (part < parts) {
+            const uint64_t first = part * LAB_PART_ROWS, left = rows - first;
+            l->kind->weights(l, &m->batch, first, left < LAB_PART_ROWS ? left : LAB_PART_ROWS);
+            return;
+        }
+        part -= parts;
+    }
+}
+
+static void finish_gradients(void *job, size_t index, uint32_t worker)
+{
+    lab_model *m = job;
+    (void)worker;
+    if (index < m->parts) make_part(m, index);
+    else add_gradients(m, index - m->parts);
 }
 
 /* Sums over the batch's blocks. */
@@ -140,7 +162,8 @@ eden_status lab_model_train(lab_model *m, const float *x, const int32_t *label,
     if (status) return status;
     begin_batch(m, x, label, target, count);
     *loss = run_training(m, step, correct);
-    run_tasks(m, m->learned * m->batch.blocks, (m->learned + PIECE - 1) / PIECE, add_gradients, m);
+    run_tasks(m, (m->learned - m->summed) * count + m->summed * m->batch.blocks,
+              m->parts + (m->summed + PIECE - 1) / PIECE, finish_gradients, m);
     return EDEN_OK;
 }
 

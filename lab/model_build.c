@@ -209,25 +209,36 @@ static void add_end(lab_model *m, const plan *p, lab_shape in, uint64_t outputs)
 
 /* ---- limits and programs ------------------------------------------------------------------ */
 
+enum { SUMMED, WHOLE, RUNNING };
+
+/* How the gradient of a layer's tensor is made; see lab_layer_kind. */
+static int making(const lab_layer *l, uint32_t tensor)
+{
+    if (l->tensor[tensor].role == LAB_RUNNING) return RUNNING;
+    return l->kind->weights && tensor == 0 ? WHOLE : SUMMED;
+}
+
 /* Where each tensor's values are, and the totals. Values begin on multiples of 64
  * bytes. Returns 0 if there are too many. */
 static int place(lab_model *m)
 {
     const uint64_t unit = 64 / sizeof(lab_real);
-    for (int running = 0; running < 2; running++) {
+    for (int made = SUMMED; made <= RUNNING; made++) {
         for (uint32_t i = 0; i < m->layers; i++)
             for (uint32_t k = 0; k < m->layer[i].tensors; k++) {
                 lab_tensor *t = &m->layer[i].tensor[k];
-                if ((t->role == LAB_RUNNING) != running) continue;
+                if (making(&m->layer[i], k) != made) continue;
                 t->count = 1;
                 for (uint32_t d = 0; d < t->ndim; d++)
                     if (__builtin_mul_overflow(t->count, t->shape[d], &t->count)) return 0;
                 if (t->count > MOST_WEIGHTS || m->weights + t->count > MOST_WEIGHTS) return 0;
-                if (!running) m->weights += t->count;
+                if (made != RUNNING) m->weights += t->count;
+                if (made == WHOLE) m->parts += (t->shape[0] - 1) / LAB_PART_ROWS + 1;
                 t->offset = m->all;
                 m->all += (t->count + unit - 1) / unit * unit;
             }
-        if (!running) m->learned = m->all;
+        if (made == SUMMED) m->summed = m->all;
+        if (made == WHOLE) m->learned = m->all;
     }
     return 1;
 }
@@ -253,13 +264,13 @@ static void make_programs(lab_model *m)
 }
 
 /* Convolutions are products for an image or a few, so that small blocks cost them
- * nothing; products of dense layers want more rows. Each block has gradients of
+ * nothing; products of dense layers want more rows. Each block has summed gradients of
  * its own, which a large model can afford for fewer blocks. */
 static void set_limits(lab_model *m, uint64_t least_rows)
 {
     const uint64_t values = (uint64_t)1 << 26;
     m->least_rows = least_rows;
-    m->most_blocks = values / m->learned;
+    m->most_blocks = m->summed ? values / m->summed : LAB_MOST_BLOCKS;
     if (m->most_blocks < 1) m->most_blocks = 1;
     if (m->most_blocks > LAB_MOST_BLOCKS) m->most_blocks = LAB_MOST_BLOCKS;
     for (uint32_t i = 0; i < m->layers; i++) {

@@ -8,6 +8,9 @@
 
 enum { LAB_MOST_LAYERS = 208 };
 
+/* Rows of a large matrix that get their gradient in one product. */
+enum { LAB_PART_ROWS = 128 };
+
 /* One thing to do with each block, and then one with them all, of which either
  * may be absent. */
 typedef struct {
@@ -28,8 +31,10 @@ struct lab_model {
     lab_program train, eval;
     uint64_t seed, features, classes;
     uint64_t weights;                 /* without padding and running statistics */
-    uint64_t learned, all;            /* values, padding included, without and
-                                         with running statistics               */
+    uint64_t summed, learned, all;    /* values, padding included: those whose gradients
+                                         are summed over blocks, all that learn, and
+                                         running statistics too                */
+    uint64_t parts;                   /* products that make the others         */
     lab_real *values, *grads;
     lab_storage storage;
     uint16_t *stored, *stored_grads;  /* what the optimizer gets instead of these,

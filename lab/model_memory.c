@@ -90,7 +90,7 @@ static void lay_out(lab_model *m, uint64_t rows, walk *w)
     lab_real *out = m->input = take(w, rows, m->features * sizeof *out), *d_out = NULL;
     if (m->slopes) d_out = m->d_input = take(w, rows, m->features * sizeof *out);
     m->scratch = take(w, lab_workers_count(m->workers), m->scratch_count * sizeof *out);
-    m->block_grads = take(w, blocks, m->learned * sizeof *out);
+    m->block_grads = take(w, blocks, m->summed * sizeof *out);
     for (uint32_t i = 0; i < m->layers; i++) {
         lab_layer *l = &m->layer[i];
         l->in = out;

@@ -274,8 +274,15 @@ static eden_status evaluate(lab_problem *problem, int whole, double *loss, doubl
     return inner->kind->evaluate(inner, whole, loss, metric, error);
 }
 
+static eden_status evaluate_train(lab_problem *problem, double *loss, eden_error *error)
+{
+    lab_problem *inner = ((finetune *)problem)->inner;
+    return inner->kind->evaluate_train(inner, loss, error);
+}
+
 const lab_problem_kind lab_finetune = {
     .create = create, .destroy = destroy, .fits = lab_problem_fits, .store = lab_problem_store,
     .zero_grads = lab_problem_zero_grads, .narrow_grads = lab_problem_narrow_grads,
     .widen = lab_problem_widen, .add = add, .learn = learn, .evaluate = evaluate,
+    .evaluate_train = evaluate_train,
 };

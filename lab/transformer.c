@@ -8,7 +8,7 @@
 #include "lab/model_inside.h"
 
 /* So many sequences are a block: few enough that two cores have the same to do in a batch
- * of twelve, and enough that gradients of a block's own cost little. */
+ * of twelve, and enough that a product has many rows for weights that are packed once. */
 enum { SEQUENCES = 3 };
 
 /* What weights start as (Radford et al., 2019): products at this deviation, and those

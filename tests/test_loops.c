@@ -15,7 +15,7 @@
 #include "lab/fast.h"
 #include "lab/random.h"
 
-enum { MOST = 1003 }; /* ends in the middle of a vector */
+enum { MOST = 1003, LOOPS = 11 }; /* 1,003 ends in the middle of a vector */
 
 static float input[MOST], other[MOST];
 
@@ -31,9 +31,10 @@ static int set_up(void **state)
 }
 
 /* All loops one after another. */
-static void all_of(const lab_loops *l, float out[8][MOST], uint64_t n)
+static void all_of(const lab_loops *l, float out[LOOPS][MOST], uint64_t n)
 {
-    for (int i = 0; i < 8; i++) memcpy(out[i], input, sizeof input);
+    static unsigned char which[MOST / 2];
+    for (int i = 0; i < LOOPS; i++) memcpy(out[i], input, sizeof input);
     l->gelu(out[0], n);
     l->gelu_slopes(out[1], out[2], n);
     l->exponentials(out[3], n, 5, 0.25f);
@@ -42,11 +43,13 @@ static void all_of(const lab_loops *l, float out[8][MOST], uint64_t n)
     l->add(out[6], other, n);
     l->multiply(out[6], other, n);
     l->sum(out[7], input, other, n);
+    l->pool(out[8], which, input, other, n / 2);
+    l->pool_back(out[9], out[10], input, which, n / 2);
 }
 
 static void test_same_bits(void **state)
 {
-    static float want[8][MOST], have[8][MOST];
+    static float want[LOOPS][MOST], have[LOOPS][MOST];
     const lab_loops *loops;
     size_t i = 0;
     (void)state;
@@ -56,7 +59,7 @@ static void test_same_bits(void **state)
         for (uint64_t n = MOST - 20; n <= MOST; n++) {
             all_of(lab_loops_at(0), want, n);
             all_of(loops, have, n);
-            for (int k = 0; k < 8; k++)
+            for (int k = 0; k < LOOPS; k++)
                 for (uint64_t e = 0; e < MOST; e++)
                     if (memcmp(&want[k][e], &have[k][e], 4) != 0 && !(isnan(want[k][e]) && isnan(have[k][e])))
                         fail_msg("loop %d of %s differs in element %d of %d", k, loops->isa, (int)e,
@@ -104,10 +107,31 @@ static void test_exponential(void **state)
     assert_true(lab_exp_float(-INFINITY) < 1.7e-38f && lab_exp_float(INFINITY) > 1e38f);
 }
 
+/* Numbers of few kinds, so that many of the four are equal: the first of them is it. */
+static void test_pool(void **state)
+{
+    enum { N = 157 };
+    float lines[2][2 * N], back[2][2 * N], y[N];
+    unsigned char which[N];
+    (void)state;
+    for (uint64_t i = 0; i < 4 * N; i++)
+        lines[i / (2 * N)][i % (2 * N)] = (float)lab_random_below(3, i, 3) - 1;
+    lab_loops_best()->pool(y, which, lines[0], lines[1], N);
+    lab_loops_best()->pool_back(back[0], back[1], other, which, N);
+    for (int i = 0; i < N; i++) {
+        int best = 0;
+        for (int k = 1; k < 4; k++)
+            if (lines[k / 2][2 * i + k % 2] > lines[best / 2][2 * i + best % 2]) best = k;
+        assert_int_equal(which[i], best);
+        assert_true(y[i] == lines[best / 2][2 * i + best % 2]);
+        for (int k = 0; k < 4; k++) assert_true(back[k / 2][2 * i + k % 2] == (k == best ? other[i] : 0));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_same_bits),
-                                        cmocka_unit_test(test_gelu),
+                                        cmocka_unit_test(test_gelu), cmocka_unit_test(test_pool),
                                         cmocka_unit_test(test_exponential) };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -74,7 +74,8 @@ static void check_gradients(const lab_data *d, const char *kind, const char *wid
 }
 
 /* Sizes are odd, so that pooling leaves lines out and the last block is short. Small
- * images share a product, and large ones take several for a block. */
+ * images share a product, and large ones take several for a block; of the wide matrix the
+ * gradient takes two products. */
 static void test_gradients(void **state)
 {
     (void)state;
@@ -83,6 +84,7 @@ static void test_gradients(void **state)
         lab_data large = make_data(19, 1, 12, 12, classes);
         check_gradients(&large, "cnn", "3", "none", 0);
         free_data(&large);
+        check_gradients(&table, "mlp", "200", "none", 0);
         for (int k = 0; k < 6; k++) {
             const double dropout = k % 2 ? 0.3 : 0;
             if (k < 2) check_gradients(&table, "logistic", NULL, NULL, dropout);
