@@ -169,7 +169,7 @@ static const char *read_measured(lab_saved *saved)
         return "lab.loss_rows";
     if (!real_note(file, "lab.loss_sum", -DBL_MAX, DBL_MAX, 0, &saved->loss_sum)) return "lab.loss_sum";
     if (!real_note(file, "lab.test_loss", -DBL_MAX, DBL_MAX, 1, &saved->test_loss)) return "lab.test_loss";
-    return real_note(file, "lab.test_accuracy", 0, 1, 1, &saved->test_accuracy) ? NULL
+    return real_note(file, "lab.test_accuracy", -DBL_MAX, DBL_MAX, 1, &saved->test_accuracy) ? NULL
                                                                                : "lab.test_accuracy";
 }
 
@@ -366,6 +366,9 @@ eden_status lab_run_load(lab_run *run, const char *path, eden_error *error)
     eden_status status = lab_saved_open(&saved, path, error);
     if (status) return status;
     status = compare(run, saved, path, error);
+    if (!status && run->problem->metric.scale == 100 && (saved->test_accuracy < 0 || saved->test_accuracy > 1))
+        status = lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its note lab.test_accuracy makes no sense",
+                          path);
     if (!status && (run->problem->examples ? saved->loss_rows != rows_seen(run, saved->step)
                                            : !saved->loss_rows != !saved->step))
         status = lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its note lab.loss_rows makes no sense",

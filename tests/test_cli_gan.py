@@ -140,7 +140,7 @@ class Refused(Case):
                 ("batch = 5000 is more than the 1438 training examples", "gan", "--batch", "5000"),
                 ("--noise", "gan", "--noise", "0")]:
             self.assertIn(part, self.eden("train", *words, code=64))
-        self.assertIn("eden train gan --optimizer NAME", self.eden("compare", "gan", code=64))
+        self.assertIn("eden compare has no option '--sheet'", self.eden("compare", "gan", "--sheet", "s.png", code=64))
 
     def test_help(self):
         said = " ".join(self.eden("help", "train").split())

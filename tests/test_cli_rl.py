@@ -90,7 +90,7 @@ class Refused(Case):
                 ("is not one of 1 to 1048576 rows", "rl", "--envs", "90000", "--horizon", "90000"),
                 ("--envs", "rl", "--envs", "0"), ("--passes", "rl", "--passes", "1001")]:
             self.assertIn(part, self.eden("train", *words, code=64))
-        self.assertIn("eden train rl --optimizer NAME", self.eden("compare", "rl", code=64))
+        self.assertIn("--noise is for gan alone", self.eden("compare", "rl", "--noise", "8", code=64))
 
     def test_resume(self):
         self.eden("train", "rl", *SMALL, "--epochs", "1", "--save", "a")

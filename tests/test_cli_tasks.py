@@ -142,7 +142,7 @@ class Finetune(Case):
         self.refused("no body to keep", *train, "--model", "logistic")
         self.refused("examples = 999 take 200 of each new class", *train, "--examples", "999")
         self.refused("--batch 101 is more than the 100", *train, "--batch", "101")
-        self.refused("finetune is for 'eden train finetune", "compare", "finetune")
+        self.refused("--scratch begins with nothing", "compare", "finetune", "--scratch", "--from", "a")
         self.eden(0, *train, *self.SMALL, "--epochs", "1", "--save", "a")
         self.before = os.listdir(self.folder)
         for words, part in ((["--scratch"], "contradicts the checkpoint, which has a body that was trained before"),
