@@ -151,8 +151,8 @@ class Finetune(Case):
                             (["--batch", "all"], "--batch all contradicts the checkpoint, which has 16 of 100"),
                             (["--from", "a"], "--from does nothing with --resume")):
             self.refused(part, *train, "--resume", "a", *words)
-        self.refused("--save would overwrite the checkpoint of --from", *train, "--from", "a", "--save", "a")
-        self.refused("--log would overwrite the checkpoint of --from", *train, "--from", "a", "--log", "./a")
+        self.refused("--save and --from are the same file", *train, "--from", "a", "--save", "a")
+        self.refused("--log and --from are the same file", *train, "--from", "a", "--log", "./a")
         self.eden(0, *train, "--resume", "a", "--eval", "--examples", "100", "--body-rate", "0.1")
 
 
