@@ -112,8 +112,8 @@ class Eden:
         log = self.folder / "log"
         more = ["--epochs", "10000"] + ([] if self.load.side else ["--log", str(log)])
         if self.begin is None:  # what a process costs beside its steps: one of few
-            said = self.finish(self.start(threads, "--epochs", "1") if self.load.side
-                               else self.interrupted(0.3, threads, *more))
+            said = (self.finish(self.start(threads, "--epochs", "1")) if self.load.side
+                    else self.interrupted(0.3, threads, *more))
             self.begin = (self.spent, said["step"])
         said = self.interrupted(seconds + 0.1, threads, *more)
         steps = said["step"] - self.begin[1]
