@@ -185,8 +185,10 @@ static eden_status add_convolutions(lab_model *m, const plan *p, lab_shape in, e
                              p->widths - (uint32_t)residual, p->kind);
         eden_status status = add_convolution(m, p, in, "", i + 1, p->width[i], error);
         if (status) return status;
-        if (halves) lab_max_pool(lab_model_next(m), last_shape(m));
-        lab_relu(lab_model_next(m), last_shape(m));
+        in = last_shape(m);
+        if (halves) lab_max_pool(lab_model_next(m), in);
+        in = last_shape(m);
+        lab_relu(lab_model_next(m), in);
         if (residual) status = add_residual(m, p, i + 1, error);
         if (status) return status;
         in = last_shape(m);
