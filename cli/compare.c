@@ -134,6 +134,7 @@ static int compare(cli_comparison *c)
     int made = 0;
     const char *report = cli_text(c->args, "report", NULL);
     int code = prepare(c);
+    if (!code && report) code = cli_report_spares(c->args, report);
     if (!code && report) code = cli_report_check(report, &made);
     if (!code && !cli_has(c->args, "json")) code = tell_about(c);
     if (!code) {

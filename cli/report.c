@@ -10,6 +10,7 @@
 #include "cli/draft.h"
 #include "cli/gnuplot.h"
 #include "cli/output.h"
+#include "cli/place.h"
 
 /* In the order in which they take their places: the page last. */
 enum { PNG, SVG, CURVES, RESULTS, PAGE, FILES };
@@ -17,6 +18,25 @@ static const char *const names[FILES] = { "curves.png", "curves.svg", "curves.cs
                                           "index.html" };
 
 enum { POINTS = 400 }; /* of a curve; a picture has not many more pixels */
+
+int cli_report_spares(const cli_args *args, const char *folder)
+{
+    const size_t room = strlen(folder) + 32;
+    char *written = malloc(room), *path = NULL;
+    int code = written ? CLI_OK : cli_no_memory();
+    for (size_t i = 0; !code && cli_task_file(args, i, &path); i++) {
+        const cli_file data = { "data", path, cli_one_file };
+        if (!path) code = cli_no_memory();
+        for (int k = 0; !code && k < FILES; k++) {
+            snprintf(written, room, "%s/%s", folder, names[k]);
+            const cli_file file = { "report", written, cli_one_file };
+            code = cli_files_apart(&file, &data, args->command);
+        }
+        free(path);
+    }
+    free(written);
+    return code;
+}
 
 int cli_report_check(const char *folder, int *made)
 {

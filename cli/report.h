@@ -9,6 +9,9 @@
  * the folder if need be; *made is then 1. Returns the exit code. */
 int cli_report_check(const char *folder, int *made);
 
+/* Refuse to write over what is compared on; returns the exit code. */
+int cli_report_spares(const cli_args *args, const char *folder);
+
 /* Write all files under other names, then rename them, so that a failure leaves an
  * older report as it was. Returns the exit code. */
 int cli_report_write(const cli_comparison *c, const char *folder);

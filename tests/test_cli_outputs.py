@@ -174,6 +174,17 @@ class Steps(Abused):
         self.step(73, "--out would replace 'text', which is no safetensors file", "--out", "text")
         self.step(73, "--state-out would replace 'text', which", "--out", "o", "--state-out", "text")
 
+    def test_report(self):
+        """A report does not take the place of the table that is compared on."""
+        (self.folder / "r").mkdir()
+        table = "a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40))
+        (self.folder / "r" / "results.csv").write_text(table)
+        done = subprocess.run([EDEN, "compare", "csv", "r/results.csv", "--label", "y", "--epochs", "1", "--optimizers",
+                               "sgd", "--report", "./r/../r"], cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 64, done.stderr)
+        self.assertIn("results.csv", done.stderr)
+        self.assertEqual((self.folder / "r" / "results.csv").read_text(), table)
+
 
 if __name__ == "__main__":
     unittest.main()
