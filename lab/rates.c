@@ -60,7 +60,7 @@ static const struct {
       { 0.2, 0.05, 0.05, 0.02, 1e-3, 2e-4, 2e-4, 5e-3, 2e-3, 1e-5 } },
 };
 
-/* What language models and adversaries are trained with, and what they want of it; and what
+/* What transformers on text and adversaries are trained with, and what they want of it; and what
  * a network is trained with before it is fine-tuned. */
 static const struct {
     const char *task, *optimizer, *settings;
