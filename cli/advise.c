@@ -244,19 +244,27 @@ static void print_code(const advising *a, const char *settings)
     printf("    eden_add_tensor(opt, \"name\", &tensor, %s, &error);\n", apart ? "is_vector ? \"vectors\" : NULL" : "NULL");
 }
 
+/* The next name of a list between blanks, or 0; *list goes on behind it. */
+static int next_claim(const char **list, char id[64])
+{
+    *list += strspn(*list, " ");
+    const size_t length = strcspn(*list, " ");
+    snprintf(id, 64, "%.*s", (int)length, *list);
+    *list += length;
+    return length > 0;
+}
+
 static void print_claims(const lab_advice *advice)
 {
     char id[64], line[400];
-    printf("\n");
-    for (const char *s = advice->claims; *s; s += strspn(s, " ")) {
-        const size_t length = strcspn(s, " ");
-        snprintf(id, sizeof id, "%.*s", (int)length, s);
+    const char *head = "evidence";
+    putchar('\n');
+    for (const char *list = advice->claims; next_claim(&list, id);) {
         const lab_claim *claim = lab_claim_find(id);
-        if (claim) {
-            snprintf(line, sizeof line, "%s: eden evidence %s", claim->sentence, id);
-            wrapped(s == advice->claims ? "evidence" : "", line);
-        }
-        s += length;
+        if (!claim) continue;
+        snprintf(line, sizeof line, "%s: eden evidence %s", claim->sentence, id);
+        wrapped(head, line);
+        head = "";
     }
 }
 
@@ -292,11 +300,8 @@ static int print_json(const advising *a, const char *settings)
 {
     json_t *claims = json_array();
     char id[64];
-    for (const char *s = a->advice->claims; *s; s += strspn(s, " ")) {
-        snprintf(id, sizeof id, "%.*s", (int)strcspn(s, " "), s);
+    for (const char *list = a->advice->claims; next_claim(&list, id);)
         json_array_append_new(claims, json_string(id));
-        s += strcspn(s, " ");
-    }
     json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:s, s:I, s:f, s:f, s:b, s:s, s:o}", "command",
                              "advise", "version", eden_version(), "task", a->task, "optimizer", a->settings.name,
                              "settings", settings, "schedule", a->schedule, "clip_norm", a->advice->clip,

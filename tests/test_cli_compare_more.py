@@ -9,13 +9,11 @@ import os
 import re
 import statistics
 import struct
-import subprocess
 import unittest
 
 import tensorfile
-from infolder import InFolder
+from infolder import RunsEden
 
-EDEN = os.path.abspath(os.environ.get("EDEN", "build/eden"))
 SOURCE = os.environ.get("EDEN_SOURCE", os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TEXT = ["text", "t.txt", "--layers", "1", "--heads", "2", "--width", "16", "--context", "16",
         "--batch", "4", "--epochs", "2"]
@@ -26,21 +24,13 @@ echo picture
 """
 
 
-class Case(InFolder):
+class Case(RunsEden):
     def setUp(self):
         super().setUp()
-        (self.folder / "t.txt").write_text("".join(f"{a} {b} the {c}.\n" for a in ("you", "we")
-                                                   for b in ("see", "hear", "know")
-                                                   for c in ("sun", "sea", "king")) * 60)
-
-    def eden(self, code, *words, **more):
-        done = subprocess.run([EDEN, *words], capture_output=True, text=True, timeout=100,
-                              cwd=self.folder, **more)
-        self.assertEqual(done.returncode, code, (words, done.stdout, done.stderr))
-        return done
+        self.write_text()
 
     def told(self, *words):
-        return json.loads(self.eden(0, "compare", *words, "--json").stdout)
+        return json.loads(self.run_eden(0, "compare", *words, "--json").stdout)
 
     def rows(self, text):
         """By name: what stands under each heading, which are ended by the same columns."""
@@ -67,7 +57,7 @@ class Seeds(Case):
         words = ["digits", "--optimizers", "sgd,adam", "--epochs", "6", "--seeds", "3", "--seed",
                  "4", "--target", "92"]
         told = self.told(*words)
-        rows = self.rows(self.eden(0, "compare", *words).stdout)
+        rows = self.rows(self.run_eden(0, "compare", *words).stdout)
         self.assertEqual(told["metric"], {"name": "accuracy", "rises": True, "loss_unit": ""})
         for entry in told["optimizers"]:
             runs, cells = entry["runs"], rows[entry["name"]]
@@ -100,7 +90,7 @@ class Seeds(Case):
         """The loss of all 1,797 digits does not depend on their split."""
         words = ["--model", "logistic", "--epochs", "3", "--seed", "3"]
         entry = self.told("digits", *words, "--optimizers", "sgd")["optimizers"][0]
-        self.eden(0, "train", "digits", *words, "--optimizer", "sgd", "--save", "s")
+        self.run_eden(0, "train", "digits", *words, "--optimizer", "sgd", "--save", "s")
         tensors = tensorfile.read(self.folder / "s")[0]
         found = {tuple(shape): struct.unpack(f"<{len(data) // 4}f", data)
                  for name, (_, shape, data) in tensors.items() if math.prod(shape) in (10, 640)}
@@ -134,10 +124,10 @@ class Tasks(Case):
                                        run["epochs"][2]["test_loss"], 6)
         self.assertIsNotNone(told["optimizers"][1]["runs"][0]["steps_to_target"])
         # Its own settings, as `eden train` has them.
-        done = self.eden(0, "train", *TEXT, "--optimizer", "adamw", "--json", "--sample", "0")
+        done = self.run_eden(0, "train", *TEXT, "--optimizer", "adamw", "--json", "--sample", "0")
         self.assertAlmostEqual(json.loads(done.stdout)["test_loss"],
                                told["optimizers"][1]["runs"][0]["epochs"][2]["test_loss"], 6)
-        text = self.eden(0, "compare", *words, "--target", "9").stdout
+        text = self.run_eden(0, "compare", *words, "--target", "9").stdout
         self.assertIn("target: test perplexity of 9 or less", " ".join(text.split()))
         rows = self.rows(text)
         self.assertRegex(rows["adamw"]["PERPLEXITY"], r"^\d+\.\d\d \+- \d+\.\d\d$")
@@ -146,14 +136,14 @@ class Tasks(Case):
     def test_target_is_told(self):
         for words, said in [([], "target: test accuracy of 95 % or more"),
                             (["--target", "50"], "target: test accuracy of 50 % or more")]:
-            text = self.eden(0, "compare", "digits", "--optimizers", "sgd", "--epochs", "1", *words)
+            text = self.run_eden(0, "compare", "digits", "--optimizers", "sgd", "--epochs", "1", *words)
             self.assertIn(said, " ".join(text.stdout.split()))
-        text = self.eden(0, "compare", *TEXT, "--optimizers", "sgd").stdout
+        text = self.run_eden(0, "compare", *TEXT, "--optimizers", "sgd").stdout
         self.assertNotIn("target:", text)
 
     def test_long_cells(self):
         """What does not fit is left out, and told."""
-        text = self.eden(0, "compare", *TEXT, "--optimizers", "sgd,adafactor", "--seeds", "2",
+        text = self.run_eden(0, "compare", *TEXT, "--optimizers", "sgd,adafactor", "--seeds", "2",
                          "--target", "123456.7", "--schedule", "constant(20)").stdout
         rows = self.rows(text)
         self.assertRegex(rows["adafactor"]["PERPLEXITY"], r"^\d\.\d\d \+- \d\.\d\d$")
@@ -164,7 +154,7 @@ class Tasks(Case):
         self.assertEqual(told[0], "UPDATE")
 
     def test_plain(self):
-        done = self.eden(0, "compare", "digits", "--epochs", "1", "--optimizers", "sgd",
+        done = self.run_eden(0, "compare", "digits", "--epochs", "1", "--optimizers", "sgd",
                          env={**os.environ, "NO_COLOR": "1"})
         self.assertNotIn("\x1b", done.stdout + done.stderr)
 
@@ -174,7 +164,7 @@ class Budget(Case):
         words = ["digits", "--optimizers", "sgd,adam", "--epochs", "2", "--seeds", "2", "--seed", "5"]
         told = self.told(*words, "--budget", "3")
         usual = {e["name"]: e["lr"] for e in self.told(*words)["optimizers"]}
-        text = self.eden(0, "compare", *words, "--budget", "3").stdout
+        text = self.run_eden(0, "compare", *words, "--budget", "3").stdout
         self.assertIn("Rates tried with seed 7", text)
         for entry in told["optimizers"]:
             tries = entry["rates_tried"]
@@ -192,13 +182,13 @@ class Budget(Case):
             self.assertAlmostEqual(entry["runs"][0]["epochs"][1]["lr"] / best["lr"],
                                    (1 + math.cos(math.pi * 45 / 90)) / 2 * 0.99 + 0.01, 6)
         self.rows(text)
-        self.assertNotIn("Rates tried", self.eden(0, "compare", *words).stdout)
+        self.assertNotIn("Rates tried", self.run_eden(0, "compare", *words).stdout)
 
     def test_even_and_refused(self):
         told = self.told("digits", "--optimizers", "sgd", "--epochs", "1", "--budget", "2")
         self.assertEqual([t["lr"] for t in told["optimizers"][0]["rates_tried"]], [0.05, 0.1])
         for bad in "-1", "x", "1001", "1.5":
-            done = self.eden(64, "compare", "digits", f"--budget={bad}")
+            done = self.run_eden(64, "compare", "digits", f"--budget={bad}")
             self.assertIn("--budget", done.stderr)
             self.assertEqual(done.stdout, "")
 
@@ -215,7 +205,7 @@ class Bands(Case):
         (self.folder / "scripts").mkdir()
         (self.folder / "bin" / "gnuplot").write_text(GNUPLOT)
         (self.folder / "bin" / "gnuplot").chmod(0o755)
-        self.eden(0, "compare", *words, "--report", "r",
+        self.run_eden(0, "compare", *words, "--report", "r",
                   env={**os.environ, "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
                        "SCRIPTS": str(self.folder / "scripts")})
         scripts = [path.read_text() for path in (self.folder / "scripts").iterdir()]

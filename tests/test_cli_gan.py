@@ -1,24 +1,19 @@
 #!/usr/bin/env python3
 """`eden train gan`: digits that a classifier knows, the sheet, the same bits, refusals."""
 import json
-import os
 import re
 import struct
-import subprocess
 import unittest
 import zlib
 
-from infolder import InFolder
+from infolder import RunsEden
 
-EDEN = os.path.abspath(os.environ.get("EDEN", "build/eden"))
 SMALL = ["--widths", "16", "--noise", "4", "--batch", "8"]
 
 
-class Case(InFolder):
+class Case(RunsEden):
     def eden(self, *words, code=0):
-        done = subprocess.run([EDEN, *words], capture_output=True, text=True, timeout=100,
-                              cwd=self.folder)
-        self.assertEqual(done.returncode, code, (words, done.stdout, done.stderr))
+        done = self.run_eden(code, *words)
         return done.stdout if not code else done.stderr
 
     def saved(self, name, *words):

@@ -1,21 +1,16 @@
 #!/usr/bin/env python3
 """`eden train rl`: a pole balanced, the same bits for threads and resumes, the log, refusals."""
 import json
-import os
-import subprocess
 import unittest
 
-from infolder import InFolder
+from infolder import RunsEden
 
-EDEN = os.path.abspath(os.environ.get("EDEN", "build/eden"))
 SMALL = ["--envs", "4", "--horizon", "16", "--passes", "2", "--batch", "16", "--widths", "8"]
 
 
-class Case(InFolder):
+class Case(RunsEden):
     def eden(self, *words, code=0):
-        done = subprocess.run([EDEN, *words], capture_output=True, text=True, timeout=100,
-                              cwd=self.folder)
-        self.assertEqual(done.returncode, code, (words, done.stdout, done.stderr))
+        done = self.run_eden(code, *words)
         return done.stdout if not code else done.stderr
 
     def saved(self, name, *words):

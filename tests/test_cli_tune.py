@@ -14,9 +14,8 @@ import time
 import unittest
 import xml.etree.ElementTree
 
-from infolder import InFolder
+from infolder import EDEN, RunsEden
 
-EDEN = os.path.abspath(os.environ.get("EDEN", "build/eden"))
 GNUPLOT = shutil.which("gnuplot")
 TEXT = ["text", "t.txt", "--layers", "1", "--heads", "2", "--width", "16", "--context", "16",
         "--batch", "4", "--epochs", "1"]
@@ -24,27 +23,19 @@ TABLE = ["csv", "v.csv", "--label", "y", "--target", "value", "--epochs", "4"]
 SHORT = ["digits", "--optimizer", "sgd", "--epochs", "2"]
 
 
-class Case(InFolder):
+class Case(RunsEden):
     def setUp(self):
         super().setUp()
-        (self.folder / "t.txt").write_text("".join(f"{a} {b} the {c}.\n" for a in ("you", "we")
-                                                   for b in ("see", "hear", "know")
-                                                   for c in ("sun", "sea", "king")) * 60)
+        self.write_text()
         (self.folder / "v.csv").write_text("a,b,y\n" + "".join(
             f"{i % 7},{i % 5},{i % 7 + 0.5 * (i % 5)}\n" for i in range(200)))
 
-    def eden(self, code, *words, **more):
-        done = subprocess.run([EDEN, *words], capture_output=True, text=True, timeout=100,
-                              cwd=self.folder, **more)
-        self.assertEqual(done.returncode, code, (words, done.stdout, done.stderr))
-        return done
-
     def told(self, *words):
-        return json.loads(self.eden(0, "tune", *words, "--json").stdout)
+        return json.loads(self.run_eden(0, "tune", *words, "--json").stdout)
 
     def refused(self, code, part, *words, **more):
         before = sorted(os.listdir(self.folder))
-        done = self.eden(code, "tune", *words, **more)
+        done = self.run_eden(code, "tune", *words, **more)
         self.assertEqual(done.stdout, "")
         self.assertIn(part, done.stderr)
         self.assertLessEqual(done.stderr.count("\n"), 2)
@@ -73,7 +64,7 @@ class Range(Case):
         curve, factor = told["range"]["curve"], 1e8 ** (1 / 119)
         for i, point in enumerate(curve):
             self.assertAlmostEqual(math.log(point["lr"] / 1e-7), i * math.log(factor), 5)
-        self.eden(0, "train", "digits", "--optimizer", "sgd", "--lr", "1e-7", "--schedule",
+        self.run_eden(0, "train", "digits", "--optimizer", "sgd", "--lr", "1e-7", "--schedule",
                   f"exponential({factor!r})", "--epochs", "2", "--seed", "3", "--log", "l")
         log = [json.loads(line) for line in (self.folder / "l").read_text().splitlines()]
         losses = [line["loss"] for line in log if "loss" in line][:60]
@@ -126,7 +117,7 @@ class Search(Case):
         step = (many[-1] / many[0]) ** (1 / 23)
         self.assertGreater(min(beside), min(1.2, 0.9 * step))
         for t in told["tries"][::3]:
-            done = self.eden(0, "train", "digits", "--optimizer", "sgd", "--epochs", "2", "--seed", "2",
+            done = self.run_eden(0, "train", "digits", "--optimizer", "sgd", "--epochs", "2", "--seed", "2",
                              "--lr", repr(t["lr"]), "--json")
             self.assertAlmostEqual(json.loads(done.stdout)["test_accuracy"], t["test_accuracy"], 8)
 
@@ -144,27 +135,27 @@ class Search(Case):
                                   told["recommended"]["reason"])
             line = shlex.split(told["recommended"]["command"])
             self.assertEqual(line[:3], ["eden", "train", words[0]])
-            done = json.loads(self.eden(0, *line[1:], "--json").stdout)
+            done = json.loads(self.run_eden(0, *line[1:], "--json").stdout)
             self.assertAlmostEqual(done[key] / values[told["recommended"]["lr"]], 1, 6)
 
     def test_seeds(self):
         told = self.told(*SHORT, "--budget", "5", "--seeds", "2", "--seed", "6")
         self.assertEqual([t["runs"] for t in told["tries"]], [2, 2])
         for t in told["tries"]:
-            ends = [json.loads(self.eden(0, "train", "digits", "--optimizer", "sgd", "--epochs", "2", "--seed",
+            ends = [json.loads(self.run_eden(0, "train", "digits", "--optimizer", "sgd", "--epochs", "2", "--seed",
                                          seed, "--lr", repr(t["lr"]), "--json").stdout)["test_accuracy"]
                     for seed in ("6", "7")]
             self.assertAlmostEqual(t["test_accuracy"], statistics.mean(ends), 8)
             self.assertAlmostEqual(t["deviation"], statistics.stdev(ends), 8)
 
     def test_same_again(self):
-        one = self.eden(0, "tune", *SHORT, "--budget", "3", "--json", "--threads", "1").stdout
+        one = self.run_eden(0, "tune", *SHORT, "--budget", "3", "--json", "--threads", "1").stdout
         for threads in "1", "2":
-            again = self.eden(0, "tune", *SHORT, "--budget", "3", "--json", "--threads", threads).stdout
+            again = self.run_eden(0, "tune", *SHORT, "--budget", "3", "--json", "--threads", threads).stdout
             self.assertEqual(one.replace("--threads 1", ""), again.replace(f"--threads {threads}", ""))
 
     def test_diverging(self):
-        done = self.eden(65, "tune", *SHORT, "--budget", "2", "--schedule", "constant(1e30)")
+        done = self.run_eden(65, "tune", *SHORT, "--budget", "2", "--schedule", "constant(1e30)")
         self.assertIn("every rate diverged", done.stderr)
         self.assertIn("1/1", done.stdout)
         self.assertNotIn("Recommended", done.stdout)
@@ -173,7 +164,7 @@ class Search(Case):
 class Output(Case):
     def test_tables(self):
         for words in (["digits", "--optimizer", "adam", "--weight-decay", "0.1", "--epochs", "1"], TEXT, TABLE):
-            text = self.eden(0, "tune", *words, "--budget", "4", "--seeds", "2",
+            text = self.run_eden(0, "tune", *words, "--budget", "4", "--seeds", "2",
                              env={**os.environ, "NO_COLOR": "1"}).stdout
             lines = text.splitlines()
             self.assertNotIn("\x1b", text)
@@ -199,7 +190,7 @@ class Output(Case):
             self.assertIn(part, line)
         for part in "--budget", "--seeds", "--margin", "--range-steps", "--json":
             self.assertNotIn(part, line)
-        self.eden(0, *shlex.split(line)[1:], "--sample", "0")
+        self.run_eden(0, *shlex.split(line)[1:], "--sample", "0")
 
     def stop(self, *words):
         running = subprocess.Popen([EDEN, "tune", "digits", "--epochs", "100000", "--budget", "2", *words],
@@ -226,11 +217,11 @@ class Output(Case):
         self.assertGreater(len(told["range"]["curve"]), 0)
 
     def test_help(self):
-        said = " ".join(self.eden(0, "help", "tune").stdout.split())
+        said = " ".join(self.run_eden(0, "help", "tune").stdout.split())
         for part in ("--budget N", "--seeds N", "--margin P", "--range-steps N", "-o, --output FILE",
                      "range test"):
             self.assertIn(part, said)
-        self.assertIn("tune TASK [DATA]", self.eden(0, "help").stdout)
+        self.assertIn("tune TASK [DATA]", self.run_eden(0, "help").stdout)
 
 
 class Refused(Case):
@@ -254,7 +245,7 @@ class Refused(Case):
                 self.refused(64, part, *words)
         self.refused(66, "gone", "text", "gone")
         self.refused(73, "no/p.png", *SHORT, "-o", "no/p.png")
-        done = self.eden(64, "compare", "digits", "--budget", "2", "--schedule", "absolute(constant(1))")
+        done = self.run_eden(64, "compare", "digits", "--budget", "2", "--schedule", "absolute(constant(1))")
         self.assertIn("an absolute schedule sets it", done.stderr)
 
     def test_no_gnuplot(self):
@@ -278,7 +269,7 @@ class Picture(Case):
         self.assertEqual(first, (self.folder / "p.svg").read_bytes())
 
     def test_png(self):
-        self.eden(0, "tune", *TEXT, "--budget", "4", "--seeds", "2", "-o", "p.png")
+        self.run_eden(0, "tune", *TEXT, "--budget", "4", "--seeds", "2", "-o", "p.png")
         data = (self.folder / "p.png").read_bytes()
         self.assertEqual((data[:8], data[-8:-4]), (b"\x89PNG\r\n\x1a\n", b"IEND"))
         self.assertGreater(min(struct.unpack(">II", data[16:24])), 600)
