@@ -184,7 +184,6 @@ static const cli_option evidence[] = {
     COUNT("seeds", "N", 2, 1000, "5", "runs of each side"),
     { "mnist", 0, CLI_TEXT, "DIR", "folder of IDX files, for the claims about larger images", NULL, 0, 0,
       CLI_FOLDERS, NULL, 0 },
-    FILES("text", "text for the claims about transformers that want one"),
     FILES("results", "keep the results of runs in this file, and take those that are there"),
     { "output", 'o', CLI_TEXT, "FILE.md", "write a page, and its picture beside it", NULL, 0, 0, CLI_FILES,
       NULL, 0 },

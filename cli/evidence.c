@@ -51,7 +51,6 @@ static void add(evidence *e, const lab_claim *claim)
     *one = (cli_evidence){ .claim = claim, .line = e->quick && claim->quick ? claim->quick : claim->line,
                            .rate = { NAN, NAN }, .finding = { .verdict = CLI_NOT_RUN } };
     if (strstr(one->line, "{mnist}") && !e->jobs.mnist) one->missing = "--mnist DIR";
-    if (strstr(one->line, "{text}") && !e->jobs.text) one->missing = "--text FILE";
 }
 
 static int choose(evidence *e)
@@ -240,7 +239,6 @@ static int evidence_of(evidence *e)
     int code = choose(e);
     if (!code) code = check_output(e->args);
     if (!code && e->jobs.mnist) code = cli_can_read(e->jobs.mnist, 1);
-    if (!code && e->jobs.text) code = cli_can_read(e->jobs.text, 0);
     e->jobs.at_once = (uint32_t)cli_count(e->args, "threads", cores > 0 ? (uint64_t)cores : 1);
     if (!code) code = cli_jobs_open(&e->jobs, cli_text(e->args, "results", NULL));
     if (code) return code;
@@ -255,12 +253,11 @@ static int evidence_of(evidence *e)
 
 int cli_evidence_command(const cli_args *args)
 {
-    evidence e = { .args = args, .quick = cli_has(args, "quick"), .jobs = { .args = args } };
+    evidence e = { .args = args, .quick = cli_has(args, "quick") };
     if (cli_has(args, "list")) return list(args);
     e.seeds = (size_t)cli_count(args, "seeds", SEEDS);
     e.rates = e.quick ? QUICK_RATES : RATES;
     e.jobs.mnist = cli_text(args, "mnist", NULL);
-    e.jobs.text = cli_text(args, "text", NULL);
     const int code = evidence_of(&e);
     for (size_t i = 0; i < e.count; i++) {
         free(e.experiments[i].run[0]);

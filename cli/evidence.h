@@ -16,11 +16,10 @@ typedef struct {
 } cli_job;
 
 typedef struct {
-    const cli_args *args;
     cli_job *jobs;
     size_t count, room;
     FILE *kept;           /* results are added to it as they come; NULL: they are not   */
-    const char *mnist, *text;
+    const char *mnist;    /* folder of the user's, or NULL                           */
     uint32_t at_once;     /* processes                                                  */
 } cli_jobs;
 

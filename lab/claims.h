@@ -11,8 +11,8 @@
 typedef struct {
     const char *id, *topic;
     const char *sentence;   /* as it is said                                          */
-    const char *line;       /* of both sides, from the command's name on; "{mnist}" and
-                               "{text}" stand for data of the user's                  */
+    const char *line;       /* of both sides, from the command's name on; "{mnist}"
+                               stands for a folder of the user's                      */
     const char *quick;      /* the same in less time; NULL: line                      */
     const char *side[2];    /* words behind the line                                  */
     const char *measure;    /* one of evidence_judge.c                                */

@@ -3,7 +3,7 @@
 
 #include "lab/claims.h"
 
-/* Handwritten digits, built in; images of digits from a folder; a text. */
+/* Handwritten digits, built in; images of digits from a folder; the built-in text. */
 #define DIGITS "train digits --model mlp --epochs 20"
 #define DIGITS_QUICK "train digits --model mlp --epochs 8"
 #define LONG "train digits --model mlp --epochs 40"
