@@ -30,9 +30,10 @@
 #define RULE_REFUSES(REFUSE)
 #define RULE_PRESETS(PRESET)
 
-#define RULE_PEERS(PEER)                                                              \
-    PEER("PyTorch", "torch.optim.Adagrad", "",                                        \
-         "initial_accumulator_value is `initial`; the rest as there")                 \
+#define RULE_PEERS(PEER, CLASS)                                                              \
+    CLASS("PyTorch", "torch.optim.Adagrad", "",                                       \
+          "initial_accumulator_value is `initial`; the rest as there",                \
+          "lr, lr_decay, weight_decay, initial_accumulator_value=initial, eps", "sum=s") \
     PEER("optax", "optax.adagrad", "eps=1e-7,eps_place=inside,initial=0.1", "lr has no default there") \
     PEER("apex", "apex.optimizers.FusedAdagrad", "", "adagrad_w_mode is decay=decoupled")
 

@@ -49,7 +49,7 @@
 
 #define RULE_PRESETS(PRESET)
 
-#define RULE_PEERS(PEER)                                                                \
+#define RULE_PEERS(PEER, CLASS)                                                                \
     PEER("apex", "apex.optimizers.FusedLAMB", "adapt=decayed",                          \
          "add clip_norm = 1 to the optimizer; use_nvlamb is adapt=always")              \
     PEER("optax", "optax.lamb", "weight_decay=0", "lr has no default there")            \

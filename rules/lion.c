@@ -27,8 +27,9 @@
 #define RULE_REFUSES(REFUSE)
 #define RULE_PRESETS(PRESET)
 
-#define RULE_PEERS(PEER)                                                          \
-    PEER("google/automl", "lion_pytorch.Lion", "", "")                            \
+#define RULE_PEERS(PEER, CLASS)                                                          \
+    CLASS("google/automl", "lion_pytorch.Lion", "", "",                           \
+          "lr, betas=(beta1, beta2), weight_decay", "exp_avg=m")                    \
     PEER("optax", "optax.lion", "weight_decay=1e-3", "lr has no default there")   \
     PEER("timm", "timm.optim.Lion", "", "without its cautious option")
 

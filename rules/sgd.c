@@ -56,9 +56,10 @@
            "or with nesterov=0,lookahead=1 and eden_lookahead_begin() before the gradient:\n" \
            "b = momentum*b + g(p - lr*momentum*b)\np -= lr*b\n", 1983)
 
-#define RULE_PEERS(PEER)                                                                  \
-    PEER("PyTorch", "torch.optim.SGD", "lr=1e-3",                                         \
-         "momentum, dampening, nesterov, weight_decay as there")                          \
+#define RULE_PEERS(PEER, CLASS)                                                                  \
+    CLASS("PyTorch", "torch.optim.SGD", "lr=1e-3",                                        \
+          "momentum, dampening, nesterov, weight_decay as there",                         \
+          "lr, momentum, dampening, weight_decay, nesterov", "momentum_buffer=b")         \
     PEER("optax", "optax.sgd", "", "decay there is an element of the chain of its own")   \
     PEER("apex", "apex.optimizers.FusedSGD", "", "as PyTorch's")                          \
     PEER("dlib", "dlib::sgd", "momentum=0.9,lr_in_momentum=1,weight_decay=5e-4",          \

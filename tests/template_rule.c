@@ -26,7 +26,7 @@
 #define RULE_NEEDS(NEED)
 #define RULE_REFUSES(REFUSE)
 #define RULE_PRESETS(PRESET)
-#define RULE_PEERS(PEER)
+#define RULE_PEERS(PEER, CLASS)
 
 #include "engine/rule_begin.h"
 

@@ -12,7 +12,8 @@
  *     RULE_NEEDS(NEED)                   settings that do nothing without another
  *     RULE_REFUSES(REFUSE)               settings that exclude each other
  *     RULE_PRESETS(PRESET)               other names, with other defaults
- *     RULE_PEERS(PEER)                   how other libraries spell it
+ *     RULE_PEERS(PEER, CLASS)            how other libraries spell it; a CLASS also
+ *                                        names its arguments and state, for bindings
  *
  * includes "engine/rule_begin.h" (which turns the lists into the types `hypers`
  * and `elem`), writes plain C functions, lists them in

@@ -38,8 +38,9 @@ static const eden_pass pass_table[] = { RULE_PASSES(PASS_) };
  * nulls that the counts leave out. */
 #define PRESET_(...) { __VA_ARGS__ },
 static const eden_preset preset_table[] = { RULE_PRESETS(PRESET_) { 0, 0, 0, 0, 0, 0 } };
-#define PEER_(...) { __VA_ARGS__ },
-static const eden_peer peer_table[] = { RULE_PEERS(PEER_) { 0, 0, 0, 0 } };
+#define PEER_(...) { __VA_ARGS__, NULL, NULL },
+#define CLASS_(...) { __VA_ARGS__ },
+static const eden_peer peer_table[] = { RULE_PEERS(PEER_, CLASS_) { 0, 0, 0, 0, 0, 0 } };
 #define CONDITION_(hyper, when, why) { HYPER_##hyper, why },
 static const eden_condition need_table[] = { RULE_NEEDS(CONDITION_) { 0, 0 } };
 static const eden_condition refusal_table[] = { RULE_REFUSES(CONDITION_) { 0, 0 } };

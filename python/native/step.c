@@ -1,0 +1,194 @@
+/* step.c - one step of many tensors in one call, for bindings that keep everything else.
+ *
+ * A binding whose tensors are another library's (PyTorch's) has weights, gradients,
+ * state and counts there, and only pointers to them are brought here before each step.
+ * What did not move since the last step costs a comparison. */
+#include "native/step.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const char *name;   /* the optimizer's                                      */
+    eden_extent extent;
+    size_t group;
+    float count;        /* what its counter said after the last step            */
+} member;
+
+struct eden_batch {
+    eden_optimizer *optimizer;
+    const eden_rule *rule;
+    size_t members, groups, hypers, slots;
+    member *member;
+    void **data, **grads, **state; /* where they were at the last step          */
+    double *values;                /* groups x hypers, as the optimizer has them */
+    const char **group;
+    const char **slot;             /* names; NULL where the rule's slot is no state */
+};
+
+void eden_batch_destroy(eden_batch *b)
+{
+    if (!b) return;
+    for (size_t i = 0; b->group && i < b->groups; i++) free((void *)(uintptr_t)b->group[i]);
+    free(b->member);
+    free(b->data);
+    free(b->grads);
+    free(b->state);
+    free(b->values);
+    free(b->group);
+    free(b->slot);
+    free(b);
+}
+
+static char *copy(const char *text)
+{
+    const size_t bytes = strlen(text) + 1;
+    char *to = malloc(bytes);
+    return to ? memcpy(to, text, bytes) : NULL;
+}
+
+static int make_room(eden_batch *b)
+{
+    const size_t n = b->members ? b->members : 1, g = b->groups ? b->groups : 1;
+    b->member = calloc(n, sizeof *b->member);
+    b->data = calloc(n, sizeof *b->data);
+    b->grads = calloc(n, sizeof *b->grads);
+    b->state = calloc(n * b->slots, sizeof *b->state);
+    b->values = calloc(g * (b->hypers ? b->hypers : 1), sizeof *b->values);
+    b->group = calloc(g, sizeof *b->group);
+    b->slot = calloc(b->slots, sizeof *b->slot);
+    return b->member && b->data && b->grads && b->state && b->values && b->group && b->slot;
+}
+
+static size_t count_slots(const eden_rule *rule)
+{
+    size_t n = 0;
+    while (eden_rule_slot(rule, n)) n++;
+    return n;
+}
+
+static size_t count_hypers(const eden_rule *rule)
+{
+    size_t n = 0;
+    while (eden_rule_hyper(rule, n)) n++;
+    return n;
+}
+
+size_t eden_batch_slots(const eden_rule *rule) { return count_slots(rule) + 2; }
+
+eden_status eden_batch_create(eden_batch **out, eden_optimizer *optimizer, size_t groups,
+                              const char *const *names, const size_t *group_of,
+                              const eden_extent *extents)
+{
+    const eden_rule *rule = eden_group_rule(optimizer, NULL);
+    *out = NULL;
+    if (!rule) return EDEN_E_ARGUMENT;
+    eden_batch *b = calloc(1, sizeof *b);
+    if (!b) return EDEN_E_MEMORY;
+    *b = (eden_batch){ .optimizer = optimizer, .rule = rule, .groups = groups,
+                       .members = eden_tensor_count(optimizer), .hypers = count_hypers(rule),
+                       .slots = eden_batch_slots(rule) };
+    int kept = make_room(b);
+    for (size_t g = 0; kept && g < groups; g++) kept = (b->group[g] = copy(names[g])) != NULL;
+    if (!kept) {
+        eden_batch_destroy(b);
+        return EDEN_E_MEMORY;
+    }
+    for (size_t s = 0; s + 2 < b->slots; s++)
+        if (eden_rule_slot(rule, s)->kind == EDEN_STATE) b->slot[s] = eden_rule_slot(rule, s)->name;
+    b->slot[b->slots - 2] = "master";
+    b->slot[b->slots - 1] = "lost";
+    for (size_t i = 0; i < b->members; i++)
+        b->member[i] = (member){ eden_tensor_name(optimizer, i), extents[i], group_of[i], 0 };
+    /* NaN is what no setting is: the first step sets them all. */
+    for (size_t k = 0; k < groups * b->hypers; k++) b->values[k] = __builtin_nan("");
+    *out = b;
+    return EDEN_OK;
+}
+
+/* ---- before the step --------------------------------------------------------------- */
+
+static eden_status set_values(eden_batch *b, const double *values, int *changed, eden_error *error)
+{
+    for (size_t g = 0; g < b->groups; g++)
+        for (size_t h = 0; h < b->hypers; h++) {
+            const size_t k = g * b->hypers + h;
+            if (b->values[k] == values[k]) continue;
+            const eden_status status = eden_set(b->optimizer, b->group[g],
+                                                eden_rule_hyper(b->rule, h)->name, values[k], error);
+            if (status) return status;
+            b->values[k] = values[k];
+            *changed = 1;
+        }
+    return EDEN_OK;
+}
+
+/* Does every member that takes part bring just the state that its rule has under these
+ * settings? */
+static int brings_state(const eden_batch *b, const eden_batch_step *s)
+{
+    for (size_t i = 0; i < b->members; i++) {
+        const double *values = s->values + b->member[i].group * b->hypers;
+        for (size_t k = 0; s->grads[i] && k + 2 < b->slots; k++) {
+            const int exists = b->slot[k] && eden_rule_slot_length(b->rule, k, values, b->member[i].extent);
+            if (exists != (s->state[i * b->slots + k] != NULL)) return 0;
+        }
+    }
+    return 1;
+}
+
+static eden_status bind_state(eden_batch *b, size_t i, const eden_batch_step *s, eden_error *error)
+{
+    for (size_t k = 0; k < b->slots; k++) {
+        const size_t at = i * b->slots + k;
+        eden_layout layout = EDEN_LAYOUT_INIT;
+        if (b->state[at] == s->state[at] || !b->slot[k]) continue;
+        eden_status status = eden_state_layout(b->optimizer, b->member[i].name, b->slot[k], &layout, error);
+        if (!status)
+            status = eden_set_state(b->optimizer, b->member[i].name, b->slot[k], s->state[at], layout.bytes,
+                                    error);
+        if (status) return status;
+        b->state[at] = s->state[at];
+    }
+    return EDEN_OK;
+}
+
+static eden_status bind(eden_batch *b, size_t i, const eden_batch_step *s, eden_error *error)
+{
+    member *m = &b->member[i];
+    eden_status status = EDEN_OK;
+    if (b->data[i] != s->data[i]) {
+        status = eden_set_data(b->optimizer, m->name, s->data[i], error);
+        if (status) return status;
+        b->data[i] = s->data[i];
+    }
+    if (b->grads[i] != s->grads[i]) {
+        status = eden_set_grad(b->optimizer, m->name, s->grads[i], error);
+        if (status) return status;
+        b->grads[i] = s->grads[i];
+    }
+    if (!s->grads[i]) return EDEN_OK;
+    status = bind_state(b, i, s, error);
+    const float count = *s->counts[i];
+    if (!status && count != m->count) {
+        status = eden_set_tensor_steps(b->optimizer, m->name, count > 0 ? (uint64_t)count : 0, error);
+        m->count = count;
+    }
+    return status;
+}
+
+eden_status eden_batch_take_step(eden_batch *b, const eden_batch_step *s, int *applied, eden_error *error)
+{
+    int changed = 0;
+    *applied = 0;
+    if (!brings_state(b, s)) return EDEN_E_ORDER;
+    eden_status status = set_values(b, s->values, &changed, error);
+    for (size_t i = 0; !status && i < b->members; i++) status = bind(b, i, s, error);
+    const uint64_t skipped = eden_skipped(b->optimizer);
+    if (!status) status = eden_step(b->optimizer, error);
+    if (status || eden_skipped(b->optimizer) != skipped) return status;
+    for (size_t i = 0; i < b->members; i++)
+        if (s->grads[i]) b->member[i].count = *s->counts[i] += 1;
+    *applied = 1;
+    return EDEN_OK;
+}
