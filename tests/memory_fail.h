@@ -217,7 +217,7 @@ static int is_covered(const char *name)
 
 static void test_complete(void **state)
 {
-    static const char *const headers[] = { "core.h", "eden.h", "checkpoint.h", "safetensors.h" };
+    static const char *const headers[] = { "core.h", "eden.h", "memory.h", "checkpoint.h", "safetensors.h" };
     int functions = 0;
     (void)state;
     for (size_t h = 0; h < sizeof headers / sizeof *headers; h++) {

@@ -91,6 +91,19 @@ static eden_status act_state(world *m, eden_error *e)
 }
 
 static eden_status act_steps(world *m, eden_error *e) { return eden_tensor_steps(m->o, "w", &m->count, e); }
+static eden_status act_data(world *m, eden_error *e) { return eden_set_data(m->o, "w", m->out, e); }
+static eden_status act_set_steps(world *m, eden_error *e) { return eden_set_tensor_steps(m->o, "w", 9, e); }
+
+static eden_status act_layout(world *m, eden_error *e)
+{
+    eden_layout layout = EDEN_LAYOUT_INIT;
+    const eden_status status = eden_state_layout(m->o, "w", "m", &layout, e);
+    m->count = layout.bytes;
+    return status;
+}
+
+static eden_status act_lend(world *m, eden_error *e) { return eden_set_state(m->o, "w", "m", m->out, sizeof m->out, e); }
+static eden_status act_return(world *m, eden_error *e) { return eden_set_state(m->o, "w", "m", NULL, 0, e); }
 static eden_status act_open(world *m, eden_error *e) { return eden_file_open(&m->file, at("p"), e); }
 
 static eden_status act_at(world *m, eden_error *e)
@@ -151,6 +164,24 @@ static world *stepped(void)
     world *m = averaging();
     world_step(m);
     gradients(m);
+    return m;
+}
+
+/* With state in memory of its own. */
+static world *lent(void)
+{
+    world *m = stepped();
+    MUST(act_lend(m, &e));
+    MUST(eden_get_state(m->o, "h", "master", m->b, HALF, &m->count, &e));
+    MUST(eden_set_state(m->o, "h", "master", m->b, sizeof m->b, &e));
+    return m;
+}
+
+static world *lent_and_saved(void)
+{
+    world *m = lent();
+    MUST(eden_save(m->o, at("p"), 0, &e));
+    world_step(m);
     return m;
 }
 
@@ -305,6 +336,13 @@ static const operation operations[] = {
     { "eden_set_note", fresh, act_renote },
     { "eden_get_state", stepped, act_state },
     { "eden_tensor_steps", stepped, act_steps },
+    { "eden_set_data", stepped, act_data },
+    { "eden_set_tensor_steps", stepped, act_set_steps },
+    { "eden_state_layout", fresh, act_layout },
+    { "eden_set_state", stepped, act_lend },
+    { "eden_set_state", lent, act_return },
+    { "eden_step", lent, act_step },
+    { "eden_load", lent_and_saved, act_load },
     { "eden_file_open", saved, act_open },
     { "eden_file_at", reading, act_at },
     { "eden_file_read", reading, act_read },

@@ -373,5 +373,6 @@ EDEN_API uint64_t eden_state_bytes(const eden_optimizer *optimizer); /* all STAT
 }
 #endif
 
+#include <eden/memory.h>
 #include <eden/checkpoint.h>
 #endif

@@ -142,7 +142,7 @@ static eden_status begin(eden_loading *l, eden_error *error)
     next->note_count = 0;
     next->pending = 0;
     next->refused = 0;
-    next->stale = 1;
+    next->stale = EDEN_STALE_PLAN;
     next->groups = eden_alloc(next->group_count, sizeof *next->groups);
     next->tensors = eden_alloc(next->tensor_count, sizeof *next->tensors);
     l->other = eden_alloc(next->group_count, 1);
@@ -151,7 +151,8 @@ static eden_status begin(eden_loading *l, eden_error *error)
     int complete = next->groups && next->tensors && l->other && l->left && l->weights;
     for (size_t i = 0; next->tensors && i < next->tensor_count; i++) {
         next->tensors[i] = l->o->tensors[i];
-        memset(next->tensors[i].array, 0, sizeof next->tensors[i].array);
+        for (size_t k = 0; k < EDEN_ARRAYS; k++)
+            if (!next->tensors[i].array[k].lent) next->tensors[i].array[k] = (eden_array){ 0 };
     }
     for (size_t g = 0; next->groups && g < next->group_count; g++) {
         next->groups[g] = l->o->groups[g];
@@ -173,7 +174,7 @@ static void discard(eden_loading *l)
         free(group->settings);
     }
     for (size_t i = 0; next->tensors && i < next->tensor_count; i++)
-        for (size_t k = 0; k < EDEN_ARRAYS; k++) free(next->tensors[i].array[k].data);
+        for (size_t k = 0; k < EDEN_ARRAYS; k++) eden_array_free(&next->tensors[i].array[k]);
     for (size_t i = 0; i < next->note_count; i++) {
         free(next->notes[i].key);
         free(next->notes[i].value);
@@ -188,6 +189,21 @@ static void discard(eden_loading *l)
     eden_free_plan(next->plan);
 }
 
+/* What the file says of state in the caller's memory goes there when nothing can fail any
+ * more; the plan knows that memory already. */
+static void fill_lent(eden_optimizer *o, const eden_optimizer *before)
+{
+    for (size_t i = 0; i < o->tensor_count; i++)
+        for (size_t k = 0; k < EDEN_ARRAYS; k++) {
+            eden_array *lent = &before->tensors[i].array[k], *now = &o->tensors[i].array[k];
+            const eden_array own = *now;
+            if (!lent->lent || !eden_arrays_alike(lent, now)) continue;
+            memcpy(lent->data, own.data, (size_t)eden_array_bytes(&own));
+            *now = *lent;
+            *lent = own;
+        }
+}
+
 static void commit(eden_loading *l)
 {
     eden_optimizer *o = l->o, before = *l->o;
@@ -197,6 +213,7 @@ static void commit(eden_loading *l)
     if (l->parts & EDEN_OPTIM) {
         *o = l->next;
         l->next = before;
+        fill_lent(o, &before);
     }
     for (size_t i = 0; i < o->tensor_count; i++) {
         if (!l->weights[i]) continue;
@@ -206,6 +223,20 @@ static void commit(eden_loading *l)
 }
 
 /* ---- loading -------------------------------------------------------------------------------- */
+
+/* State in the caller's memory is read elsewhere first. */
+static eden_status make_room(eden_loading *l, eden_error *error)
+{
+    for (size_t i = 0; i < l->next.tensor_count; i++)
+        for (size_t k = 0; k < EDEN_ARRAYS; k++) {
+            eden_array *array = &l->next.tensors[i].array[k], own = *array;
+            if (!array->lent) continue;
+            if (!eden_array_allocate(&own)) return eden_fail(error, EDEN_E_MEMORY, "no memory to load %.100s", l->path);
+            own.lent = 0;
+            *array = own;
+        }
+    return EDEN_OK;
+}
 
 static eden_status load_optimizer(eden_loading *l, eden_error *error)
 {
@@ -217,7 +248,8 @@ static eden_status load_optimizer(eden_loading *l, eden_error *error)
     eden_compare_entries(l, !unfit);
     status = report_differences(l, error);
     if (!status && unfit) status = eden_fail(error, unfit, "%.100s: %s", l->path, cause.text);
-    return status ? status : eden_refresh(&l->next, error);
+    if (!status) status = eden_refresh(&l->next, error);
+    return status ? status : make_room(l, error);
 }
 
 static eden_status load(eden_loading *l, eden_error *error)

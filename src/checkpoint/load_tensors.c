@@ -62,7 +62,7 @@ static eden_array expected(const eden_loading *l, size_t i, size_t k)
 {
     const eden_entry *entry = &l->next.tensors[i];
     const eden_group *group = &l->next.groups[entry->group];
-    const eden_array none = { NULL, 0, EDEN_CODEC_F32 };
+    const eden_array none = { NULL, 0, EDEN_CODEC_F32, 0 };
     return l->other[entry->group] ? none : eden_array_wanted(group->rule, group->struc, entry, k);
 }
 
@@ -126,7 +126,7 @@ static int find_state(const eden_loading *l, const char *name, size_t *i, size_t
         for (int scale = 0; scale < 2 && eden_array_name(rule, *k); scale++) {
             eden_array_key(key, tensor, rule, *k, scale);
             if (strcmp(key, name) != 0) continue;
-            if (scale && !eden_array_scales(&(eden_array){ NULL, 1, expected(l, *i, *k).codec })) *k = EDEN_ARRAYS;
+            if (scale && !eden_array_scales(&(eden_array){ NULL, 1, expected(l, *i, *k).codec, 0 })) *k = EDEN_ARRAYS;
             return 1;
         }
     return 1;
@@ -205,7 +205,7 @@ static void keep_state(eden_loading *l, size_t i)
     for (size_t k = 0; k < EDEN_ARRAYS && l->parts & EDEN_OPTIM; k++) {
         const eden_array *from = &l->o->tensors[i].array[k];
         eden_array *to = &l->next.tensors[i].array[k];
-        if (from->data && to->data && from->count == to->count && from->codec == to->codec)
+        if (eden_arrays_alike(from, to))
             memcpy(to->data, from->data, (size_t)eden_array_bytes(to));
     }
 }

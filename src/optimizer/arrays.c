@@ -27,7 +27,7 @@ static eden_array wanted_of_storage(const eden_entry *entry, size_t i)
 {
     const eden_tensor *t = &entry->tensor;
     const uint64_t count = entry->extent.count;
-    eden_array array = { NULL, 0, EDEN_CODEC_F32 };
+    eden_array array = { NULL, 0, EDEN_CODEC_F32, 0 };
     if (i == EDEN_ARRAY_MASTER && t->rounding == EDEN_MASTER) array.count = count;
     if (i == EDEN_ARRAY_AVERAGE && entry->averages) array.count = count;
     if (i == EDEN_ARRAY_LOST && (t->rounding == EDEN_SPLIT || t->rounding == EDEN_KAHAN)) {
@@ -40,7 +40,7 @@ static eden_array wanted_of_storage(const eden_entry *entry, size_t i)
 eden_array eden_array_wanted(const eden_rule *rule, const double *hypers, const eden_entry *entry,
                              size_t i)
 {
-    eden_array array = { NULL, 0, EDEN_CODEC_F32 };
+    eden_array array = { NULL, 0, EDEN_CODEC_F32, 0 };
     if (entry->tensor.flags & EDEN_FROZEN) return array;
     if (i >= EDEN_MAX_SLOTS) return wanted_of_storage(entry, i);
     if (i >= rule->slot_count || rule->slots[i].kind != EDEN_STATE) return array;
@@ -56,6 +56,18 @@ const char *eden_array_name(const eden_rule *rule, size_t i)
     if (i == EDEN_ARRAY_LOST) return "lost";
     if (i == EDEN_ARRAY_AVERAGE) return "average";
     return i < rule->slot_count ? rule->slots[i].name : NULL;
+}
+
+size_t eden_find_state(const eden_rule *rule, const char *slot)
+{
+    size_t k = GRAD + 1;
+    for (; k < EDEN_ARRAYS; k++) {
+        const char *name = eden_array_name(rule, k);
+        const int kept = (k >= EDEN_MAX_SLOTS && k != EDEN_ARRAY_AVERAGE) ||
+                         (k < EDEN_MAX_SLOTS && name && rule->slots[k].kind == EDEN_STATE);
+        if (kept && strcmp(name, slot) == 0) break;
+    }
+    return k;
 }
 
 /* ---- memory -------------------------------------------------------------------- */
@@ -93,6 +105,16 @@ int eden_array_allocate(eden_array *array)
 {
     array->data = eden_alloc(eden_array_bytes(array), 1);
     return array->data != NULL;
+}
+
+void eden_array_free(const eden_array *array)
+{
+    if (!array->lent) free(array->data);
+}
+
+int eden_arrays_alike(const eden_array *a, const eden_array *b)
+{
+    return a->data && b->data && a->count == b->count && a->codec == b->codec;
 }
 
 /* ---- for the engine ---------------------------------------------------------------- */

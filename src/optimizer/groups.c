@@ -64,7 +64,7 @@ eden_status eden_new_group(eden_optimizer *o, const char *name, const char *rule
         return eden_fail(error, EDEN_E_MEMORY, "no memory for the group '%s'", name);
     }
     o->groups[o->group_count++] = group;
-    o->stale = 1;
+    o->stale |= EDEN_STALE_PLAN;
     return EDEN_OK;
 }
 
@@ -104,7 +104,7 @@ eden_status eden_set(eden_optimizer *o, const char *group, const char *name, dou
     if (status) return status;
     o->groups[g].settings[h].value = value;
     o->groups[g].settings[h].is_set = 1;
-    o->stale = 1;
+    o->stale |= EDEN_STALE_VALUES;
     return EDEN_OK;
 }
 
@@ -125,7 +125,7 @@ eden_status eden_set_text(eden_optimizer *o, const char *group, const char *sett
         o->groups[g].settings[h].value = values[h];
         o->groups[g].settings[h].is_set = 1;
     }
-    o->stale = 1;
+    o->stale |= EDEN_STALE_VALUES;
     return EDEN_OK;
 }
 
@@ -244,7 +244,7 @@ static void put_schedule(eden_optimizer *o, size_t g, size_t h, const eden_sched
     eden_schedule_clear(&setting->schedule);
     setting->has_schedule = node != NULL;
     if (node) setting->schedule = *node;
-    o->stale = 1;
+    o->stale |= EDEN_STALE_PLAN;
 }
 
 eden_status eden_schedule(eden_optimizer *o, const char *group, const char *name,

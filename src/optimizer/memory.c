@@ -88,7 +88,7 @@ void eden_settle_state(eden_optimizer *o, const eden_array *fresh)
             eden_array *array = &o->tensors[i].array[k];
             const eden_array want = wanted(o, i, k);
             if (want.count && settled(array, &want)) continue;
-            free(array->data);
+            eden_array_free(array);
             *array = want;
             if (!want.count) continue;
             *array = *fresh++;
@@ -140,6 +140,7 @@ typedef struct {
     uintptr_t begin, end;
     size_t entry;
     const char *what;
+    const char *slot;   /* whose state it is, or "" */
     int is_data;        /* written by steps */
 } span;
 
@@ -155,14 +156,35 @@ static size_t add_span(span *spans, size_t n, const eden_entry *entry, size_t i,
     if (!at || !entry->extent.count) return n;
     const uintptr_t begin = (uintptr_t)at;
     const uint64_t bytes = eden_codec_bytes(eden_codec_of(dtype, 0), entry->extent.count);
-    spans[n] = (span){ begin, begin + (uintptr_t)bytes, i, what, is_data };
+    spans[n] = (span){ begin, begin + (uintptr_t)bytes, i, what, "", is_data };
     return n + 1;
 }
 
-/* Weights may overlap nothing; gradients, which are only read, may share. */
+static size_t lent_arrays(const eden_optimizer *o)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->tensor_count; i++)
+        for (size_t k = 0; k < EDEN_ARRAYS; k++) n += o->tensors[i].array[k].lent;
+    return n;
+}
+
+/* State in the caller's memory that is still used there. */
+static size_t add_lent(span *spans, size_t n, const eden_optimizer *o, size_t i)
+{
+    const eden_entry *entry = &o->tensors[i];
+    for (size_t k = 0; k < EDEN_ARRAYS; k++) {
+        const eden_array *array = &entry->array[k], want = wanted(o, i, k);
+        const uintptr_t begin = (uintptr_t)array->data;
+        if (!array->lent || !want.count || !settled(array, &want)) continue;
+        spans[n++] = (span){ begin, begin + (uintptr_t)eden_array_bytes(array), i, "state ",
+                             eden_array_name(o->groups[entry->group].rule, k), 1 };
+    }
+    return n;
+}
+
 eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error)
 {
-    span *spans = eden_alloc((uint64_t)o->tensor_count * 3, sizeof *spans);
+    span *spans = eden_alloc((uint64_t)o->tensor_count * 3 + lent_arrays(o), sizeof *spans);
     if (!spans) return eden_fail(error, EDEN_E_MEMORY, "no memory to check the tensors");
     size_t n = 0;
     for (size_t i = 0; i < o->tensor_count; i++) {
@@ -170,6 +192,7 @@ eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error)
         n = add_span(spans, n, &o->tensors[i], i, t->data, t->dtype, "weights", 1);
         n = add_span(spans, n, &o->tensors[i], i, t->copy, t->copy_dtype, "copy", 1);
         n = add_span(spans, n, &o->tensors[i], i, t->grad, t->grad_dtype, "gradient", 0);
+        n = add_lent(spans, n, o, i);
     }
     qsort(spans, n, sizeof *spans, by_begin);
     const span *any = NULL, *data = NULL; /* those that reach furthest so far */
@@ -177,9 +200,9 @@ eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error)
     for (size_t k = 0; k < n && !status; k++) {
         const span *s = &spans[k], *other = s->is_data ? any : data;
         if (other && s->begin < other->end)
-            status = eden_fail(error, EDEN_E_ARGUMENT, "the %s of '%s' and the %s of '%s' overlap; "
-                               "weights and copies need memory of their own", other->what,
-                               o->tensors[other->entry].name, s->what, o->tensors[s->entry].name);
+            status = eden_fail(error, EDEN_E_ARGUMENT, "the %s%s of '%s' and the %s%s of '%s' overlap; "
+                               "weights, copies and state need memory of their own", other->what, other->slot,
+                               o->tensors[other->entry].name, s->what, s->slot, o->tensors[s->entry].name);
         if (!any || s->end > any->end) any = s;
         if (s->is_data && (!data || s->end > data->end)) data = s;
     }

@@ -81,7 +81,7 @@ eden_status eden_optimizer_create(eden_optimizer **optimizer, const char *rule,
     if (o->config.average && o->config.average_start == 0) o->config.average_start = 1;
     if (o->config.average && o->config.average_every == 0) o->config.average_every = 1;
     o->loss_scale = o->config.loss_scale > 0 ? o->config.loss_scale : 1;
-    o->stale = 1;
+    o->stale = EDEN_STALE_PLAN;
     status = choose_isa(o, error);
     if (!status) status = eden_new_group(o, "default", rule, error);
     if (!status && !o->config.run) {
@@ -104,7 +104,7 @@ void eden_optimizer_destroy(eden_optimizer *o)
     eden_threads_destroy(o->threads);
     for (size_t i = 0; i < o->group_count; i++) eden_free_group(&o->groups[i]);
     for (size_t i = 0; i < o->tensor_count; i++) {
-        for (size_t k = 0; k < EDEN_ARRAYS; k++) free(o->tensors[i].array[k].data);
+        for (size_t k = 0; k < EDEN_ARRAYS; k++) eden_array_free(&o->tensors[i].array[k]);
         free(o->tensors[i].aside);
         free(o->tensors[i].name);
     }

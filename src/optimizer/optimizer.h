@@ -47,6 +47,7 @@ typedef struct {
     void *data;
     uint64_t count;
     uint32_t codec;
+    uint32_t lent;              /* the memory is the caller's and not to be freed */
 } eden_array;
 
 typedef struct {
@@ -69,6 +70,11 @@ typedef struct { char *key, *value; } eden_text_pair;
 
 typedef struct eden_plan eden_plan;
 
+enum {
+    EDEN_STALE_VALUES = 1, /* values of settings                              */
+    EDEN_STALE_PLAN = 2    /* tensors, groups, memory, schedules              */
+};
+
 struct eden_optimizer {
     eden_config config;
     size_t isa;
@@ -86,7 +92,7 @@ struct eden_optimizer {
     double loss_scale;      /* now; 1 if it is off                            */
     uint32_t good;          /* steps in a row since it changed                */
     int busy;               /* a function of the caller's is being called     */
-    int stale;              /* settings or tensors changed since the plan     */
+    int stale;              /* what changed since the plan; bits, 0 is nothing */
     eden_plan *plan;
     eden_threads *threads;  /* Eden's own pool, or NULL                       */
 };
@@ -151,6 +157,10 @@ size_t eden_find_tensor(const eden_optimizer *o, const char *name);
 eden_status eden_find_entry(const eden_optimizer *o, const char *name, eden_entry **entry,
                             eden_error *error);
 
+/* Refuse memory that is not aligned to an element of a dtype, calling it `what`. */
+eden_status eden_check_aligned(const char *name, const char *what, const void *at, uint32_t dtype,
+                               eden_error *error);
+
 /* Decode an array into floats. */
 void eden_read_array(const eden_optimizer *o, const eden_array *array, float *values);
 
@@ -162,6 +172,9 @@ eden_array eden_array_wanted(const eden_rule *rule, const double *hypers, const 
 
 /* Its name in a checkpoint; NULL where the rule has no such array. */
 const char *eden_array_name(const eden_rule *rule, size_t i);
+
+/* The array that is state and has this name, or EDEN_ARRAYS; never the average. */
+size_t eden_find_state(const eden_rule *rule, const char *slot);
 
 /* Its shape: the tensor's if it has a value for each weight, else [count]. */
 int eden_array_is_full(const eden_rule *rule, size_t i);
@@ -180,6 +193,12 @@ void eden_write_copy(const eden_optimizer *o, const eden_entry *entry);
 
 /* Zeroed memory for an array; 0 if it cannot be had. */
 int eden_array_allocate(eden_array *array);
+
+/* Free an array's memory, unless it is the caller's. */
+void eden_array_free(const eden_array *array);
+
+/* Are they there and stored alike, so that bytes can go from one to the other? */
+int eden_arrays_alike(const eden_array *a, const eden_array *b);
 
 /* The codec of a dtype; for 8-bit of a slot that is `square` or not. */
 uint32_t eden_codec_of(uint32_t dtype, int square);

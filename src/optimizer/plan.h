@@ -35,7 +35,7 @@ void eden_settle_state(eden_optimizer *o, const eden_array *fresh);
 /* Refuse ways to store a tensor that its rule cannot have. */
 eden_status eden_check_storage(const eden_optimizer *o, eden_error *error);
 
-/* Weights may overlap nothing; gradients, which are only read, may share. */
+/* Weights and state may overlap nothing; gradients, which are only read, may share. */
 eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error);
 
 #endif

@@ -108,10 +108,11 @@ static eden_status check_storage(const char *name, const eden_tensor *t, eden_er
     return EDEN_OK;
 }
 
-static eden_status check_aligned(const char *name, const char *what, const void *at, uint32_t dtype,
-                                 eden_error *error)
+eden_status eden_check_aligned(const char *name, const char *what, const void *at, uint32_t dtype,
+                               eden_error *error)
 {
-    const size_t size = dtype == EDEN_F32 ? sizeof(float) : sizeof(uint16_t);
+    /* The scales of EDEN_Q8 are floats. */
+    const size_t size = dtype == EDEN_F32 || dtype == EDEN_Q8 ? sizeof(float) : sizeof(uint16_t);
     if ((uintptr_t)at % size == 0) return EDEN_OK;
     return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%s': %s must be aligned to %zu bytes", name, what,
                      size);
@@ -131,9 +132,9 @@ static eden_status check_tensor(const char *name, const eden_tensor *t, eden_ext
     if (status) return status;
     if (!t->data && x->count)
         return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%s': data is NULL", name);
-    status = check_aligned(name, "data", t->data, t->dtype, error);
-    if (!status) status = check_aligned(name, "grad", t->grad, t->grad_dtype, error);
-    if (!status) status = check_aligned(name, "copy", t->copy, t->copy_dtype, error);
+    status = eden_check_aligned(name, "data", t->data, t->dtype, error);
+    if (!status) status = eden_check_aligned(name, "grad", t->grad, t->grad_dtype, error);
+    if (!status) status = eden_check_aligned(name, "copy", t->copy, t->copy_dtype, error);
     return status;
 }
 
@@ -171,7 +172,7 @@ eden_status eden_add_tensor(eden_optimizer *o, const char *name, const eden_tens
     }
     o->index[place_of(o, name)] = o->tensor_count + 1;
     o->tensors[o->tensor_count++] = entry;
-    o->stale = 1;
+    o->stale |= EDEN_STALE_PLAN;
     return EDEN_OK;
 }
 
@@ -194,7 +195,7 @@ eden_status eden_set_grad(eden_optimizer *o, const char *name, void *grad, eden_
     eden_status status = eden_find_entry(o, name, &entry, error);
     if (!status) status = eden_not_busy(o, "eden_set_grad", error);
     if (status) return status;
-    status = check_aligned(name, "grad", grad, entry->tensor.grad_dtype, error);
+    status = eden_check_aligned(name, "grad", grad, entry->tensor.grad_dtype, error);
     if (!status) entry->tensor.grad = grad;
     return status;
 }
@@ -283,13 +284,7 @@ eden_status eden_get_state(eden_optimizer *o, const char *tensor, const char *sl
     if (status) return status;
 
     const eden_rule *rule = o->groups[entry->group].rule;
-    size_t k = 2;
-    for (; k < EDEN_ARRAYS; k++) {
-        const char *name = eden_array_name(rule, k);
-        const int kept = (k >= EDEN_MAX_SLOTS && k != EDEN_ARRAY_AVERAGE) ||
-                         (k < EDEN_MAX_SLOTS && name && rule->slots[k].kind == EDEN_STATE);
-        if (kept && strcmp(name, slot) == 0) break;
-    }
+    const size_t k = eden_find_state(rule, slot);
     if (k == EDEN_ARRAYS)
         return eden_fail(error, EDEN_E_NAME, "%s has no state called '%.60s'", rule->name, slot);
     const eden_array *array = &entry->array[k];
