@@ -55,6 +55,11 @@ EDEN_API eden_status eden_state_layout(eden_optimizer *optimizer, const char *te
 EDEN_API eden_status eden_set_state(eden_optimizer *optimizer, const char *tensor, const char *slot,
                                     void *memory, uint64_t bytes, eden_error *error);
 
+/* Write a tensor's state from floats, rounded as a step stores it; `count` is that of
+ * eden_state_layout(). It allocates the state, if Eden keeps it and there is none yet. */
+EDEN_API eden_status eden_put_state(eden_optimizer *optimizer, const char *tensor, const char *slot,
+                                    const float *values, uint64_t count, eden_error *error);
+
 /* Say how many steps the tensor has taken, which goes with its state: corrections for
  * the zeros it began from, and the chances of EDEN_STOCHASTIC, follow from it.
  * eden_steps() becomes at least this. A file with state other than zeros and no step

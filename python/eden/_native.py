@@ -115,6 +115,7 @@ class LoadReport(ctypes.Structure):
 
 class BatchStep(ctypes.Structure):
     _fields_ = [("data", c_void_p), ("grads", c_void_p), ("counts", c_void_p), ("state", c_void_p),
+                ("column", c_void_p), ("columns", c_size_t),
                 ("values", c_void_p)]
 
 
@@ -160,6 +161,7 @@ _SIGNATURES = {
     "eden_set_data": (c_int, (c_void_p, c_char_p, c_void_p, _ERROR)),
     "eden_state_layout": (c_int, (c_void_p, c_char_p, c_char_p, POINTER(Layout), _ERROR)),
     "eden_set_state": (c_int, (c_void_p, c_char_p, c_char_p, c_void_p, c_uint64, _ERROR)),
+    "eden_put_state": (c_int, (c_void_p, c_char_p, c_char_p, c_void_p, c_uint64, _ERROR)),
     "eden_set_tensor_steps": (c_int, (c_void_p, c_char_p, c_uint64, _ERROR)),
     "eden_zero_grad": (c_int, (c_void_p, _ERROR)),
     "eden_step": (c_int, (c_void_p, _ERROR)),

@@ -123,15 +123,25 @@ static eden_status set_values(eden_batch *b, const double *values, int *changed,
     return EDEN_OK;
 }
 
+/* Where the state of slot k is in the step's columns, or its `columns` if it is in none. */
+static size_t column_of(const eden_batch_step *s, size_t k)
+{
+    size_t c = 0;
+    while (c < s->columns && s->column[c] != k) c++;
+    return c;
+}
+
 /* Does every member that takes part bring just the state that its rule has under these
  * settings? */
 static int brings_state(const eden_batch *b, const eden_batch_step *s)
 {
-    for (size_t i = 0; i < b->members; i++) {
-        const double *values = s->values + b->member[i].group * b->hypers;
-        for (size_t k = 0; s->grads[i] && k + 2 < b->slots; k++) {
-            const int exists = b->slot[k] && eden_rule_slot_length(b->rule, k, values, b->member[i].extent);
-            if (exists != (s->state[i * b->slots + k] != NULL)) return 0;
+    for (size_t k = 0; k + 2 < b->slots; k++) {
+        const size_t c = column_of(s, k);
+        for (size_t i = 0; b->slot[k] && i < b->members; i++) {
+            const double *values = s->values + b->member[i].group * b->hypers;
+            if (!s->grads[i]) continue;
+            const int there = c < s->columns && s->state[i * s->columns + c] != NULL;
+            if (there != (eden_rule_slot_length(b->rule, k, values, b->member[i].extent) != 0)) return 0;
         }
     }
     return 1;
@@ -139,16 +149,17 @@ static int brings_state(const eden_batch *b, const eden_batch_step *s)
 
 static eden_status bind_state(eden_batch *b, size_t i, const eden_batch_step *s, eden_error *error)
 {
-    for (size_t k = 0; k < b->slots; k++) {
-        const size_t at = i * b->slots + k;
+    for (size_t c = 0; c < s->columns; c++) {
+        void *at = s->state[i * s->columns + c], **was = &b->state[i * b->slots + s->column[c]];
+        const char *slot = b->slot[s->column[c]];
         eden_layout layout = EDEN_LAYOUT_INIT;
-        if (b->state[at] == s->state[at] || !b->slot[k]) continue;
-        eden_status status = eden_state_layout(b->optimizer, b->member[i].name, b->slot[k], &layout, error);
-        if (!status)
-            status = eden_set_state(b->optimizer, b->member[i].name, b->slot[k], s->state[at], layout.bytes,
-                                    error);
+        if (*was == at) continue;
+        eden_status status = eden_state_layout(b->optimizer, b->member[i].name, slot, &layout, error);
+        /* Memory of state that is no more may be gone: it is left, and not taken back. */
+        if (!status && at && layout.count)
+            status = eden_set_state(b->optimizer, b->member[i].name, slot, at, layout.bytes, error);
         if (status) return status;
-        b->state[at] = s->state[at];
+        *was = at;
     }
     return EDEN_OK;
 }
@@ -167,10 +178,10 @@ static eden_status bind(eden_batch *b, size_t i, const eden_batch_step *s, eden_
         if (status) return status;
         b->grads[i] = s->grads[i];
     }
-    if (!s->grads[i]) return EDEN_OK;
+    /* Without a gradient as well: where state was before, there may be other memory now. */
     status = bind_state(b, i, s, error);
     const float count = *s->counts[i];
-    if (!status && count != m->count) {
+    if (!status && s->grads[i] && count != m->count) {
         status = eden_set_tensor_steps(b->optimizer, m->name, count > 0 ? (uint64_t)count : 0, error);
         m->count = count;
     }

@@ -15,8 +15,10 @@ typedef struct {
     void *const *data;
     void *const *grads;   /* NULL where there is none                           */
     float *const *counts; /* steps that each has taken; a step adds 1           */
-    void *const *state;   /* tensors x eden_batch_slots(): by slot of the rule, then
-                             "master" and "lost"; NULL where there is none      */
+    void *const *state;   /* tensors x columns; NULL where there is none         */
+    const size_t *column; /* what each column is: a slot of the rule by number, and behind
+                             these "master" and then "lost", below eden_batch_slots() */
+    size_t columns;
     const double *values; /* groups x the rule's settings                       */
 } eden_batch_step;
 

@@ -137,6 +137,39 @@ eden_status eden_set_state(eden_optimizer *o, const char *tensor, const char *sl
     return memory ? lend(o, entry, k, memory, bytes, error) : take_back(o, entry, k, error);
 }
 
+static void write_array(const eden_optimizer *o, const eden_array *array, const float *values)
+{
+    const eden_codec *codec = &eden_codecs[o->isa][array->codec];
+    float *scale = eden_array_scale(array);
+    eden_float_env saved;
+    eden_float_enter(&saved);
+    for (uint64_t i = 0; i < array->count; i += EDEN_BLOCK)
+        codec->store(values + i, (char *)array->data + eden_codec_bytes(array->codec, i),
+                     scale ? scale + i / EDEN_BLOCK : NULL,
+                     (size_t)(array->count - i < EDEN_BLOCK ? array->count - i : EDEN_BLOCK));
+    eden_float_leave(&saved);
+}
+
+eden_status eden_put_state(eden_optimizer *o, const char *tensor, const char *slot, const float *values,
+                           uint64_t count, eden_error *error)
+{
+    static const char call[] = "eden_put_state";
+    eden_entry *entry = NULL;
+    size_t k;
+    eden_status status = eden_find_entry(o, tensor, &entry, error);
+    if (!status) status = eden_not_ahead(o, call, error);
+    if (!status) status = find_array(o, call, entry, slot, &k, error);
+    if (!status) status = eden_refresh(o, error);
+    if (status) return status;
+    const eden_array *array = &entry->array[k];
+    if (count != array->count)
+        return eden_fail(error, EDEN_E_ARGUMENT, "eden_put_state: '%s' of '%.100s' has %llu values, not %llu", slot,
+                         entry->name, (unsigned long long)array->count, (unsigned long long)count);
+    if (!values && count) return eden_fail(error, EDEN_E_ARGUMENT, "eden_put_state: values is NULL");
+    if (count) write_array(o, array, values);
+    return EDEN_OK;
+}
+
 /* ---- counts ------------------------------------------------------------------------------ */
 
 eden_status eden_set_tensor_steps(eden_optimizer *o, const char *tensor, uint64_t steps, eden_error *error)
