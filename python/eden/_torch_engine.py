@@ -5,11 +5,11 @@ be thrown away at any time. It finds each step where everything is, refuses what
 updated in place, and makes one call.
 """
 import ctypes
+import itertools
 import operator
 import threading
 import weakref
 from array import array
-from itertools import chain
 
 import torch
 
@@ -18,6 +18,7 @@ from ._native import E_ORDER, FULL, MAX_DIMS, ROW, Error, TypeError_, ValueError
 
 _DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
 _STORED = {_native.F32: torch.float32, _native.BF16: torch.bfloat16, _native.F16: torch.float16}
+_DTYPE = operator.attrgetter("dtype")
 _DATA_PTR, _CONTIGUOUS = torch.Tensor.data_ptr, torch.Tensor.is_contiguous
 _ROUNDINGS = {"nearest": _native.NEAREST, "stochastic": _native.STOCHASTIC, "kahan": _native.KAHAN}
 _MASTERS = {"f32": _native.MASTER, "split": _native.SPLIT}
@@ -223,7 +224,7 @@ class Engine:
         state = owner.state
         if not again and state is self.state and len(state) == len(self.state_dicts) \
                 and all(map(operator.is_, state.values(), self.state_dicts)):
-            now = list(chain.from_iterable(map(dict.values, self.state_dicts)))
+            now = list(itertools.chain.from_iterable(map(dict.values, self.state_dicts)))
             if len(now) == len(self.seen) and all(map(operator.is_, now, self.seen)):
                 return
         self._settle_settings()
@@ -231,7 +232,7 @@ class Engine:
             if m.param.grad is not None or m.param in state:
                 self._adopt(m, state[m.param])
         self.state, self.state_dicts = state, list(state.values())
-        self.seen = list(chain.from_iterable(map(dict.values, self.state_dicts)))
+        self.seen = list(itertools.chain.from_iterable(map(dict.values, self.state_dicts)))
         self._lay_out_columns(state)
 
     def _lay_out_columns(self, state):
@@ -344,7 +345,9 @@ class Engine:
         self.read_values(owner)
         self.find_state(owner)
         grads = [p.grad for p in self.active]
-        if all(g is None for g in grads):
+        # By identity: `None in grads` would compare tensors.
+        self.all_there = all(map(operator.is_not, grads, itertools.repeat(None)))
+        if not self.all_there and all(g is None for g in grads):
             return 0
         if self.keeps_more:
             self._notice_changes()
@@ -359,7 +362,7 @@ class Engine:
             return -1
         for param, stand_in in copied:
             param.detach().copy_(stand_in)
-        changed = self.active if None not in grads else [p for p, g in zip(self.active, grads) if g is not None]
+        changed = self.active if self.all_there else [p for p, g in zip(self.active, grads) if g is not None]
         _mark_changed(changed)
         if self.keeps_more:
             self.versions = [p._version for p in self.active]
@@ -378,8 +381,10 @@ class Engine:
     def _addressable(self, grads):
         """Weights and gradients whose memory the library can walk, in the same order."""
         try:
-            if all(map(_CONTIGUOUS, self.active)) and all(g is None or g.is_contiguous() for g in grads) and \
-                    all(g is None or g.dtype is d for g, d in zip(grads, self.dtypes)):
+            there = grads if self.all_there else [g for g in grads if g is not None]
+            dtypes = self.dtypes if self.all_there else [d for g, d in zip(grads, self.dtypes) if g is not None]
+            if all(map(_CONTIGUOUS, self.active)) and all(map(_CONTIGUOUS, there)) and \
+                    all(map(operator.is_, map(_DTYPE, there), dtypes)):
                 return self.active, grads, ()
         except RuntimeError:  # of a layout that has no strides
             pass
@@ -405,10 +410,10 @@ class Engine:
     def _call(self, weights, grads):
         self.error, self.applied = _native.CError(), ctypes.c_int()
         addresses = array("Q", map(_DATA_PTR, weights))
-        if None in grads:
-            gradients = array("Q", [0 if g is None else g.data_ptr() or 1 for g in grads])
-        else:
+        if self.all_there:
             gradients = array("Q", map(_DATA_PTR, grads))
+        else:
+            gradients = array("Q", [0 if g is None else g.data_ptr() for g in grads])
         counts = array("Q", map(_DATA_PTR, self.counts))
         if self.complete:
             state = array("Q", map(_DATA_PTR, self.tensors))
