@@ -72,10 +72,10 @@ static void set_both(world *a, world *b, const char *group, const char *name, do
     }
 }
 
-static void try_setting(const eden_rule *rule, const eden_hyper *h, const char *group)
+static void try_setting(const eden_rule *rule, const char *name, const eden_hyper *h, const char *group)
 {
     const double tries[] = { 0, 1, 2, 0.5, 0.9, 64 };
-    world *a = make(eden_rule_name(rule)), *b = make(eden_rule_name(rule));
+    world *a = make(name), *b = make(name);
     double before;
     OK(eden_get(a->o, NULL, h->name, &before, error));
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
@@ -91,11 +91,17 @@ static void test_every_setting(void **state)
     const eden_rule *rule;
     const eden_hyper *h;
     (void)state;
-    for (size_t k = 0; (rule = eden_rule_at(k)); k++)
-        for (size_t i = 0; (h = eden_rule_hyper(rule, i)); i++) {
-            try_setting(rule, h, NULL);
-            try_setting(rule, h, "heir");
+    for (size_t k = 0; (rule = eden_rule_at(k)); k++) {
+        const eden_preset *preset = NULL;
+        for (size_t p = 0; p == 0 || preset; p++) {
+            const char *name = p ? preset->name : eden_rule_name(rule);
+            for (size_t i = 0; (h = eden_rule_hyper(rule, i)); i++) {
+                try_setting(rule, name, h, NULL);
+                try_setting(rule, name, h, "heir");
+            }
+            preset = eden_rule_preset(rule, p);
         }
+    }
 }
 
 /* ---- a slot that comes and goes ---------------------------------------------------------- */
