@@ -239,13 +239,36 @@ static void test_left_out(void **state)
     }
 }
 
+/* What is wrong may only be found when all has been read. */
+static void test_refused_late(void **state)
+{
+    const eden_config c = plain();
+    (void)state;
+    for (size_t i = 0; i < ALL_WAYS; i++) {
+        run *a = begin(&all_ways[i], "adam", &c), *b = begin(&all_ways[i], "adam", &c);
+        lent l;
+        lent_make(&l, b);
+        lent_begin(&l, b);
+        lent_bind(&l, b);
+        run_step(a);
+        run_step(b), run_step(b);
+        OK(eden_save(a->o, file("a"), 0, error));
+        const char *damaged = changed(file("a"), (change){ .key = "eden.steps.v", .value = "0" });
+        const uint64_t before = lent_hash(&l);
+        REFUSED(eden_load(b->o, damaged, 0, error), EDEN_E_FORMAT, "the tensor has not taken a step");
+        assert_true(lent_hash(&l) == before);
+        end(a), end(b);
+        lent_free(&l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layouts),  cmocka_unit_test(test_layout_follows),
         cmocka_unit_test(test_settings), cmocka_unit_test(test_let_go),
         IN_FOLDER(test_files),           IN_FOLDER(test_other_files),
-        IN_FOLDER(test_left_out),
+        IN_FOLDER(test_left_out),        IN_FOLDER(test_refused_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
