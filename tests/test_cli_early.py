@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`eden train --early-stop` and `--best`: when a run ends and which epoch was the best, against a
 count of our own over the log of a whole run; the same bits whatever interrupts it."""
+import hashlib
 import itertools
 import json
 import os
@@ -65,10 +66,11 @@ class Case(Abused):
         return [{key: value for key, value in r.items() if key not in TIMES} for r in records]
 
     def holds(self, name, without=("epochs",)):
-        """Weights, state and notes of a checkpoint, but for some notes."""
+        """A digest of weights and state of a checkpoint, and its notes, but for some."""
         tensors, texts = tensorfile.read(self.folder / name)
-        return tensors, {key: value for key, value in texts.items()
-                         if not key.startswith("eden.sum") and key not in [NOTE + key for key in without]}
+        return hashlib.sha256(repr(sorted(tensors.items())).encode()).hexdigest(), {
+            key: value for key, value in texts.items()
+            if not key.startswith("eden.sum") and key not in [NOTE + name for name in without]}
 
 
 class Stops(Case):
@@ -95,6 +97,8 @@ class Stops(Case):
         ends = [self.check(DIGITS, "test_accuracy", True, 16, patience)[:2] for patience in (1, 2, 3, 15, 16)]
         self.assertTrue(1 < ends[0][0] < ends[1][0] < 16, ends)
         self.assertEqual(ends[4][0], 16)
+        # Where the last epoch is the one to stop after, the run is complete.
+        self.assertEqual(self.check(DIGITS, "test_accuracy", True, ends[0][0], 1)[:2], ends[0])
 
     def test_as_good(self):
         """Epochs with the accuracy of the best are no better than it."""
@@ -133,6 +137,7 @@ class Stops(Case):
     def test_text(self):
         """The whole of the test set is measured where the run ends, early or not, and a part is
         what epochs are compared by."""
+        self.write("t.txt", self.read("t.txt") * 30)
         values = self.values("test_perplexity", *TEXT, "--epochs", "9")
         end, best = judged(values[:-1], False, 1)
         self.assertLess(end, 8, values)
