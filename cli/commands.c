@@ -14,6 +14,8 @@
 #define WORDS(name, words, initial, doc) \
     { name, 0, CLI_TEXT, words, doc, initial, 0, 0, CLI_WORDS, words, 0 }
 #define FILES(name, doc) { name, 0, CLI_TEXT, "FILE", doc, NULL, 0, 0, CLI_FILES, NULL, 0 }
+#define NAMES(name, letter, value, initial, completion, doc) \
+    { name, letter, CLI_TEXT, value, doc, initial, 0, 0, completion, NULL, 0 }
 #define COUNT(name, value, low, high, initial, doc) \
     { name, 0, CLI_COUNT, value, doc, initial, low, high, CLI_NOTHING, NULL, 0 }
 #define REAL(name, value, low, high, initial, doc) \
@@ -79,8 +81,7 @@ static const cli_option json_only[] = { JSON, END };
 static const cli_option none[] = { END };
 
 static const cli_option train[] = {
-    { "optimizer", 0, CLI_TEXT, "NAME", "the optimizer, one of 'eden list'", "{usual}", 0, 0,
-      CLI_OPTIMIZERS, NULL, 0 },
+    NAMES("optimizer", 0, "NAME", "{usual}", CLI_OPTIMIZERS, "the optimizer, one of 'eden list'"),
     MANY("set", "NAME=VALUE", "a setting of the optimizer, the same as --NAME VALUE"),
     TRAINING("target"),
     OF_TASKS,
@@ -91,6 +92,8 @@ static const cli_option train[] = {
     FILES("log", "write a JSON record of every step and epoch to this file"),
     COUNT("log-every", "N", 1, 1e9, "1", "steps to a record"),
     FILES("save", "write a checkpoint after every epoch and at the end"),
+    FILES("best", "write a checkpoint after every epoch that is better than those before"),
+    COUNT("early-stop", "N", 1, 1e6, "off", "end after N epochs on end that are not better than the best"),
     FILES("resume", "continue from a checkpoint, to the same bits as if never stopped"),
     SWITCH("continue", "with --save: continue from its file, or the one before it, else begin"),
     SWITCH("eval", "only measure the checkpoint given by --resume"),
@@ -99,8 +102,7 @@ static const cli_option train[] = {
 };
 
 static const cli_option compare[] = {
-    { "optimizers", 0, CLI_TEXT, "A,B,...", "which to compare", "all", 0, 0, CLI_OPTIMIZERS, NULL,
-      0 },
+    NAMES("optimizers", 0, "A,B,...", "all", CLI_OPTIMIZERS, "which to compare"),
     COUNT("seeds", "N", 1, 1000, "1", "runs of each, with seeds that follow one another"),
     COUNT("budget", "N", 0, 1000, "0",
           "rates of each to try first, around the table's, with a seed of their own; the best is taken"),
@@ -109,21 +111,19 @@ static const cli_option compare[] = {
          "such as perplexity, or without a metric the test loss"),
     TRAINING("target-kind"),
     OF_TASKS,
-    { "report", 0, CLI_TEXT, "DIR", "write index.html and the curves as PNG, SVG and CSV", NULL, 0,
-      0, CLI_FOLDERS, NULL, 0 },
+    NAMES("report", 0, "DIR", NULL, CLI_FOLDERS, "write index.html and the curves as PNG, SVG and CSV"),
     JSON,
     END
 };
 
 static const cli_option tune[] = {
-    { "optimizer", 0, CLI_TEXT, "NAME", "the optimizer, one of 'eden list'", "the task's", 0, 0,
-      CLI_OPTIMIZERS, NULL, 0 },
+    NAMES("optimizer", 0, "NAME", "the task's", CLI_OPTIMIZERS, "the optimizer, one of 'eden list'"),
     MANY("set", "NAME=VALUE", "a setting of the optimizer, the same as --NAME VALUE"),
     COUNT("budget", "N", 2, 1000, "8", "training runs in all, beside the range test"),
     COUNT("seeds", "N", 1, 500, "1", "runs of each rate, with seeds that follow one another"),
     REAL("margin", "P", 0, 100, "0.5", "how near the best a smaller rate must come, in percent of it"),
     COUNT("range-steps", "N", 20, 1e6, "300", "steps of the range test"),
-    { "output", 'o', CLI_TEXT, "FILE", "draw it, as .png or .svg", NULL, 0, 0, CLI_FILES, NULL, 0 },
+    NAMES("output", 'o', "FILE", NULL, CLI_FILES, "draw it, as .png or .svg"),
     TRAINING("target"),
     OF_TASKS,
     JSON,
@@ -151,8 +151,7 @@ static const cli_option inspect[] = {
 };
 
 static const cli_option plot[] = {
-    { "output", 'o', CLI_TEXT, "FILE", "picture to write, .png or .svg", NULL, 0, 0, CLI_FILES,
-      NULL, 0 },
+    NAMES("output", 'o', "FILE", NULL, CLI_FILES, "picture to write, .png or .svg"),
     END
 };
 
@@ -163,8 +162,7 @@ static const cli_option trace[] = {
     REAL("lr", "X", 0, 1e12, "a table's", "learning rate, the same for all of them"),
     COUNT("steps", "N", 1, 100000, "the surface's", "steps to take"),
     COUNT("seed", "N", 0, 9007199254740991.0, "1", "of the noise, where there is some"),
-    { "output", 'o', CLI_TEXT, "FILE", "picture to write, .png or .svg, or .gif, which moves", NULL,
-      0, 0, CLI_FILES, NULL, 0 },
+    NAMES("output", 'o', "FILE", NULL, CLI_FILES, "picture to write, .png or .svg, or .gif, which moves"),
     JSON,
     END
 };
@@ -182,11 +180,9 @@ static const cli_option evidence[] = {
     SWITCH("list", "print the claims and run nothing"),
     SWITCH("quick", "smaller networks, shorter runs, fewer rates"),
     COUNT("seeds", "N", 2, 1000, "5", "runs of each side"),
-    { "mnist", 0, CLI_TEXT, "DIR", "folder of IDX files, for the claims about larger images", NULL, 0, 0,
-      CLI_FOLDERS, NULL, 0 },
+    NAMES("mnist", 0, "DIR", NULL, CLI_FOLDERS, "folder of IDX files, for the claims about larger images"),
     FILES("results", "keep the results of runs in this file, and take those that are there"),
-    { "output", 'o', CLI_TEXT, "FILE.md", "write a page, and its picture beside it", NULL, 0, 0, CLI_FILES,
-      NULL, 0 },
+    NAMES("output", 'o', "FILE.md", NULL, CLI_FILES, "write a page, and its picture beside it"),
     COUNT("threads", "N", 1, 64, "one a core", "runs at a time; timings have the machine to themselves"),
     JSON,
     END
@@ -254,14 +250,18 @@ static const cli_command commands[] = {
       "between steps; --rounding keeps what 16-bit weights would lose of a step: in float32 copies "
       "(master), in the bits that bf16 lacks (split), in the mean (stochastic) or for the next step "
       "(kahan).\n\n"
+      "An epoch is better than others by its test's metric, or without one by the test loss, as 'eden "
+      "compare' judges; as good is not better. --early-stop counts over resumed runs too, whose --early-stop "
+      "may be another, or none to go on to the last epoch.\n\n"
       "Ctrl-C finishes the step, saves if --save was given, and says how to resume; a second "
       "Ctrl-C stops at once. SIGUSR1 saves now. A resumed run takes model and settings from the "
-      "checkpoint. One run at a time can write to the files of --save and --log; for another, "
-      "their .lock files say which.",
+      "checkpoint. One run at a time can write to the files of --save, --best and --log; for "
+      "another, their .lock files say which.",
       "eden train digits\n"
       "eden train digits --optimizer {old} --lr 0.1 --schedule 'cosine(900)'\n"
       "eden train mnist data/mnist --model cnn --log run.jsonl --save run.safetensors\n"
       "eden train cifar10 data/cifar-10-batches-bin --epochs 5\n"
+      "eden train digits --epochs 200 --early-stop 10 --best best.safetensors\n"
       "eden train csv houses.csv --label price --model logistic\n"
       "eden train finetune --optimizer {usual} --examples 50\n"
       "eden train text plays.txt --save plays.safetensors --sample 2000\n"

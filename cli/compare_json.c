@@ -124,7 +124,7 @@ int cli_compare_json(const cli_comparison *c)
         whole(study->config.batch), "epochs", whole(study->config.epochs), "epoch_steps",
         whole(study->epoch_steps), "seed", whole(study->config.seed), "seeds", whole(c->seeds),
         "target", cli_json_number(c->target), "budget", whole(c->budget), "metric",
-        json_pack("{s:s, s:b, s:s}", "name", cli_goal_name(m), "rises", cli_goal_rises(m),
+        json_pack("{s:s, s:b, s:s}", "name", cli_goal_name(m), "rises", lab_goal_rises(m),
                   "loss_unit", m->loss_unit),
         "control", one(c, &c->control), "optimizers", rows);
     if (all && !cli_storage_is_plain(&study->config.storage)

@@ -74,7 +74,7 @@ const cli_point *cli_reached(const cli_comparison *c, const cli_trial *trial)
     for (size_t i = 1; i < trial->count; i++) {
         const double value = cli_goal(&c->study.metric, &trial->points[i]);
         /* 342 of 360 are 95 %, whatever the last bit of the quotient says. */
-        if (cli_goal_rises(&c->study.metric) ? value >= c->target - 1e-9 * fabs(c->target)
+        if (lab_goal_rises(&c->study.metric) ? value >= c->target - 1e-9 * fabs(c->target)
                                              : value <= c->target)
             return &trial->points[i];
     }

@@ -88,7 +88,7 @@ char *cli_compare_about(const cli_comparison *c)
         if (has_target(c))
             fprintf(out, "; target: test %s of %.4g%s%s or %s", cli_goal_name(m),
                     cli_goal_scale(m) * c->target, m->name && *m->unit ? " " : "",
-                    m->name ? m->unit : "", cli_goal_rises(m) ? "more" : "less");
+                    m->name ? m->unit : "", lab_goal_rises(m) ? "more" : "less");
         cli_close_text(out, &text);
     }
     free(about);

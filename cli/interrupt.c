@@ -9,7 +9,7 @@ static const struct {
     const char *name;
 } known[] = { { SIGINT, "SIGINT" }, { SIGTERM, "SIGTERM" }, { SIGHUP, "SIGHUP" },
               { SIGXCPU, "SIGXCPU" } };
-enum { KNOWN = sizeof known / sizeof *known, FILES = 4 };
+enum { KNOWN = sizeof known / sizeof *known, FILES = 6 };
 
 static volatile sig_atomic_t came, save_wanted, patient, plain;
 static const char *volatile files[FILES];

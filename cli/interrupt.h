@@ -23,7 +23,7 @@ int cli_interrupt(void);
 int cli_interrupt_save(void);
 
 /* A program that a signal ends at once removes this file, until it is told to keep it.
- * `path` must live as long; there may be four. */
+ * `path` must live as long; there may be six. */
 void cli_interrupt_remove(const char *path);
 void cli_interrupt_keep(const char *path);
 

@@ -104,6 +104,8 @@ json_t *cli_log_epoch(const lab_progress *p)
                      cli_json_exact(p->test_accuracy), "seconds", cli_json_number(p->seconds),
                      "step_seconds", cli_json_number(p->step_seconds), "optimizer_seconds",
                      cli_json_number(p->optimizer_seconds));
+    if (json) json_object_set_new(json, "best_epoch", p->best_epoch ? whole(p->best_epoch) : json_null());
+    if (json && p->stopped_early) json_object_set_new(json, "stopped_early", json_true());
     cli_log_facts(json, p);
     return json;
 }

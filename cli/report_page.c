@@ -151,7 +151,7 @@ static double best_test(const cli_comparison *c)
     double best = NAN;
     for (size_t i = 0; i < c->count; i++) {
         const double test = cli_summarize(c, &c->entries[i]).test.mean;
-        if (cli_goal_better(&c->study.metric, test, best)) best = test;
+        if (lab_goal_better(&c->study.metric, test, best)) best = test;
     }
     return best;
 }

@@ -159,7 +159,7 @@ const cli_rate_try *cli_rate_choose(const cli_study *study, const cli_rate_try *
     *best = NULL;
     for (size_t i = 0; i < count; i++) {
         if (!tries[i].complete || tries[i].diverged || !isfinite(tries[i].goal.mean)) continue;
-        if (!*best || cli_goal_better(&study->metric, tries[i].goal.mean, (*best)->goal.mean))
+        if (!*best || lab_goal_better(&study->metric, tries[i].goal.mean, (*best)->goal.mean))
             *best = &tries[i];
     }
     for (size_t i = 0; *best && i < count; i++) {

@@ -1,10 +1,8 @@
 #include "cli/train.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/clean.h"
 #include "cli/commands.h"
@@ -64,6 +62,7 @@ static int prepare(cli_training *t)
     if (t->resume) t->data.transfer.from = NULL; /* of --continue, which may begin with it */
     if (!code && !t->resume) code = fresh_config(t);
     if (code) return code;
+    t->config.early_stop = cli_count(t->args, "early-stop", 0);
     if (lab_run_create_for(&t->run, &t->config, t->data.kind, t->data.at, &error))
         return t->data.transfer.from ? cli_fail_eden(&error, CLI_READING) : refuse_run(t, &error);
     code = t->resume ? cli_task_check_batch(t->args, lab_run_problem(t->run)->examples, t->config.batch)
@@ -73,8 +72,8 @@ static int prepare(cli_training *t)
     if (t->resume && lab_run_load(t->run, t->resume, &error))
         return error.status == EDEN_E_FORMAT ? cli_train_refuse(t->resume, CLI_DATA, error.text)
                                              : cli_fail_eden(&error, CLI_READING);
-    if (t->resume && t->save && !strcmp(t->resume, t->save))
-        t->saved_step = lab_run_progress(t->run)->step;
+    if (t->resume && t->save.path && !strcmp(t->resume, t->save.path))
+        t->save.step = lab_run_progress(t->run)->step;
     t->header = cli_log_header(t->task, &t->config, lab_run_problem(t->run),
                                t->data.kind == &lab_supervised ? t->data.data.classes : 0,
                                lab_run_progress(t->run)->steps);
@@ -114,41 +113,11 @@ static void print_head(const cli_training *t)
     if (p->step)
         fprintf(t->out, "%-10sfrom step %llu of %llu%s\n", "resumed", (unsigned long long)p->step,
                 (unsigned long long)p->steps,
-                p->step == p->steps ? ": nothing is left; a larger --epochs goes on" : "");
+                p->step == p->steps ? ": nothing is left; a larger --epochs goes on"
+                : p->stopped_early  ? ": nothing is left, as it stopped early; a larger --early-stop goes on, "
+                                      "or none"
+                                    : "");
     fflush(t->out);
-}
-
-/* ---- saving ------------------------------------------------------------------------------ */
-
-/* The exit code of a save that failed: why can only be seen in the folder. */
-static int save_code(const char *path)
-{
-    char *folder = strdup(path);
-    if (!folder) return CLI_IO;
-    char *slash = strrchr(folder, '/');
-    if (slash) slash[slash == folder] = '\0';
-    errno = 0;
-    const int closed = access(slash ? folder : ".", W_OK | X_OK) != 0;
-    const int reason = errno;
-    free(folder);
-    if (!closed) return CLI_IO;
-    return reason == EACCES || reason == EPERM ? CLI_PERMISSION : CLI_CANT_CREATE;
-}
-
-static void save(cli_training *t, int last)
-{
-    eden_error error = { 0, "" };
-    if (!t->save) return;
-    t->save_code = CLI_OK;
-    if (!lab_run_save(t->run, t->save, &error)) {
-        t->saved_step = lab_run_progress(t->run)->step;
-        return;
-    }
-    cli_progress_clear(&t->progress);
-    t->save_code = error.status == EDEN_E_IO       ? save_code(t->save)
-                   : error.status == EDEN_E_MEMORY ? CLI_SYSTEM
-                                                   : CLI_IO;
-    cli_warn("%s%s", error.text, last ? "" : "; training goes on");
 }
 
 /* ---- training ---------------------------------------------------------------------------- */
@@ -157,9 +126,10 @@ static int broke_off(cli_training *t, const eden_error *error)
 {
     eden_error told = *error;
     cli_progress_clear(&t->progress);
-    if (t->save && t->saved_step != UINT64_MAX)
+    const cli_kept *kept = t->save.path ? &t->save : &t->best;
+    if (kept->path && kept->step != UINT64_MAX)
         snprintf(told.text, sizeof told.text, "%.380s; '%.80s' still holds step %llu", error->text,
-                 t->save, (unsigned long long)t->saved_step);
+                 kept->path, (unsigned long long)kept->step);
     return cli_fail_eden(&told, CLI_RUNNING);
 }
 
@@ -167,13 +137,13 @@ static int broke_off(cli_training *t, const eden_error *error)
 static void save_now(cli_training *t)
 {
     cli_progress_clear(&t->progress);
-    if (!t->save) {
+    if (!t->save.path) {
         cli_warn("SIGUSR1 asks to save, but there is no --save; training goes on");
         return;
     }
-    save(t, 0);
-    if (t->save_code) return;
-    fprintf(t->out, "saved step %llu\n", (unsigned long long)t->saved_step);
+    cli_train_save(t, 0);
+    if (t->save.code) return;
+    fprintf(t->out, "saved step %llu\n", (unsigned long long)t->save.step);
     fflush(t->out);
 }
 
@@ -185,17 +155,19 @@ static int loop(cli_training *t)
     const lab_progress *p = lab_run_progress(t->run);
     cli_progress_begin(&t->progress, t->out, p, t->config.epochs);
     cli_interrupt_catch();
-    while (p->step < p->steps && !cli_interrupt()) {
+    if (t->resume) cli_train_find_best(t);
+    while (!lab_run_over(p) && !cli_interrupt()) {
         if (lab_run_step(t->run, &done, &error)) return broke_off(t, &error);
         cli_log_write(&t->log, p);
         cli_progress_show(&t->progress, p);
-        if (cli_interrupt_save() && p->step < p->steps) save_now(t);
+        cli_train_save_best(t);
+        if (cli_interrupt_save() && !lab_run_over(p)) save_now(t);
         if (!p->evaluated) continue;
         if (json_array_append_new(t->history, cli_log_epoch(p))) return cli_no_memory();
-        if (p->step < p->steps && t->saved_step != p->step) save(t, 0);
+        if (!lab_run_over(p) && t->save.step != p->step) cli_train_save(t, 0);
     }
     cli_progress_clear(&t->progress);
-    if (t->saved_step != p->step) save(t, 1);
+    if (t->save.step != p->step) cli_train_save(t, 1);
     return CLI_OK;
 }
 
@@ -217,17 +189,22 @@ static void print_end(const cli_training *t)
 {
     char text[CLI_NUMBER_ROOM];
     const lab_progress *p = lab_run_progress(t->run);
-    if (cli_interrupt() && p->step < p->steps) {
+    if (cli_interrupt() && !lab_run_over(p)) {
         fprintf(t->out, "stopped by %s at step %llu of %llu; ", cli_interrupt_name(cli_interrupt()),
                 (unsigned long long)p->step, (unsigned long long)p->steps);
-        if (t->save && !t->save_code) {
+        if (t->save.path && !t->save.code) {
             fputs("resume with\n", t->out);
             cli_train_print_resume(t);
         } else {
-            fprintf(t->out, "nothing was saved%s\n", t->save ? "" : ", as there was no --save");
+            if (t->best.step == UINT64_MAX)
+                fputs("nothing was saved", t->out);
+            else
+                fprintf(t->out, "only the best was saved, of step %llu", (unsigned long long)t->best.step);
+            fprintf(t->out, "%s\n", t->save.path ? "" : ", as there was no --save");
         }
         return;
     }
+    cli_train_tell_best(t);
     print_test(t, p->test_loss, p->test_accuracy);
     if (p->seconds > 0) {
         fprintf(t->out, "%-10s%s, %.3g ms a step, %.0f%% of it in the optimizer\n", "time",
@@ -235,14 +212,14 @@ static void print_end(const cli_training *t)
                 1e3 * p->step_seconds / (double)(p->step - t->progress.from),
                 100 * p->optimizer_seconds / p->step_seconds);
     }
-    if (t->save && !t->save_code) cli_put(t->out, "saved     ", t->save, "\n");
+    cli_train_tell_saved(t);
 }
 
 /* A run that was stopped makes no sample. */
 static int sample(cli_training *t)
 {
     const lab_progress *p = lab_run_progress(t->run);
-    if (p->step < p->steps) return CLI_OK;
+    if (!lab_run_over(p)) return CLI_OK;
     return cli_sample(t, cli_has(t->args, "json") ? t->header : NULL);
 }
 
@@ -250,7 +227,7 @@ static int sample(cli_training *t)
 static int print_json(cli_training *t)
 {
     const lab_progress *p = lab_run_progress(t->run);
-    const int stopped = p->step < p->steps ? cli_interrupt() : 0;
+    const int stopped = lab_run_over(p) ? 0 : cli_interrupt();
     json_t *end = cli_log_epoch(p), *json = t->header;
     t->header = NULL;
     if (!end || json_object_update(json, end)
@@ -259,6 +236,7 @@ static int print_json(cli_training *t)
                                cli_json_number(p->state_bytes_per_weight))
         || json_object_set_new(json, "stopped",
                                stopped ? json_string(cli_interrupt_name(stopped)) : json_null())
+        || json_object_set_new(json, "stopped_early", json_boolean(p->stopped_early))
         || json_object_set(json, "history", t->history)) {
         json_decref(json);
         json = NULL;
@@ -281,8 +259,8 @@ static int train(cli_training *t)
     print_end(t);
     code = sample(t);
     if (!code && cli_has(t->args, "json")) code = print_json(t);
-    if (!code) code = t->save_code;
-    if (!code && cli_interrupt() && p->step < p->steps) code = 128 + cli_interrupt();
+    if (!code) code = t->save.code ? t->save.code : t->best.code;
+    if (!code && cli_interrupt() && !lab_run_over(p)) code = 128 + cli_interrupt();
     return code ? code : log_code;
 }
 
@@ -322,7 +300,8 @@ int cli_train(const cli_args *args)
     lab_run_destroy(t.run);
     cli_source_free(&t.data);
     lab_saved_close(t.saved);
-    cli_lock_release(&t.save_lock);
+    cli_lock_release(&t.save.lock);
+    cli_lock_release(&t.best.lock);
     cli_lock_release(&t.log_lock);
     cli_settings_free(&t.settings);
     free(t.settings_text);

@@ -45,14 +45,15 @@ int cli_train_refuse(const char *path, int code, const char *why)
     return code;
 }
 
-/* Two outputs, or an output and what is read. */
+/* An output and what is read. */
 static int check_inputs(const cli_training *t, const cli_output *output)
 {
     static const char *const kept[] = { "", ".old", NULL };
     const cli_command *command = t->args->command;
     const cli_file from = { "from", cli_text(t->args, "from", NULL), cli_one_file };
     const cli_file resume = { "resume", t->resume, kept };
-    const int saves = !strcmp(output->files.option, "save");
+    const char *name = output->files.option;
+    const int saves = !strcmp(name, "save") || !strcmp(name, "best");
     char *path = NULL;
     int code = cli_output_spares(output, &from, command);
     /* A run may go on in the file that it resumes. */
@@ -67,47 +68,51 @@ static int check_inputs(const cli_training *t, const cli_output *output)
 
 /* Each output of a run, its locks and what it keeps, against the other ones, the data and
  * the checkpoint. */
-static int check_apart(const cli_training *t, const char *log)
+static int check_apart(const cli_training *t, const char *log, const char *const *log_files)
+{
+    enum { SAVE, BEST, LOG, SHEET, OUTPUTS };
+    const cli_command *command = t->args->command;
+    const cli_file resumed = { "resume", t->resume, cli_one_file };
+    cli_output all[OUTPUTS];
+    int codes[OUTPUTS] = { cli_output_of(&all[SAVE], "save", t->save.path, cli_saved_files),
+                           cli_output_of(&all[BEST], "best", t->best.path, cli_saved_files),
+                           cli_output_of(&all[LOG], "log", log, log_files),
+                           cli_output_of(&all[SHEET], "sheet", cli_text(t->args, "sheet", NULL), cli_one_file) };
+    int code = CLI_OK;
+    for (size_t i = 0; i < OUTPUTS; i++) code = code ? code : codes[i];
+    for (size_t i = 0; i < OUTPUTS; i++)
+        for (size_t k = 0; !code && k < i; k++) code = cli_outputs_apart(&all[i], &all[k], command);
+    for (size_t i = SAVE; !code && i <= BEST; i++) code = cli_files_apart(&all[i].locks, &resumed, command);
+    for (size_t i = 0; !code && i < OUTPUTS; i++) code = check_inputs(t, &all[i]);
+    for (size_t i = 0; i < OUTPUTS; i++) cli_output_free(&all[i]);
+    return code;
+}
+
+/* Where a lock could be made, so can the file; and a file made to see whether it can be
+ * must not stay behind under the name of a checkpoint. */
+static int lock_output(cli_lock *lock, const char *path)
 {
     struct stat about;
-    const cli_command *command = t->args->command;
-    const int device = log && !stat(log, &about) && !S_ISREG(about.st_mode);
-    const cli_file resumed = { "resume", t->resume, cli_one_file };
-    cli_output save, logged, sheet;
-    int code = cli_output_of(&save, "save", t->save, cli_saved_files);
-    const int second = cli_output_of(&logged, "log", log, device ? cli_one_file : cli_logged_files);
-    const int third = cli_output_of(&sheet, "sheet", cli_text(t->args, "sheet", NULL), cli_one_file);
-    if (!code) code = second ? second : third;
-    if (!code) code = cli_outputs_apart(&logged, &save, command);
-    if (!code) code = cli_outputs_apart(&sheet, &save, command);
-    if (!code) code = cli_outputs_apart(&sheet, &logged, command);
-    if (!code) code = cli_files_apart(&save.locks, &resumed, command);
-    if (!code) code = check_inputs(t, &save);
-    if (!code) code = check_inputs(t, &logged);
-    if (!code) code = check_inputs(t, &sheet);
-    cli_output_free(&save);
-    cli_output_free(&logged);
-    cli_output_free(&sheet);
-    return code;
+    if (!path) return CLI_OK;
+    const int code = cli_lock_take(lock, path);
+    return code || lstat(path, &about) ? code : cli_can_create(path);
 }
 
 static int check_outputs(cli_training *t)
 {
     struct stat about;
+    cli_kept *const kept[] = { &t->save, &t->best };
     const char *log = cli_text(t->args, "log", NULL);
-    int code = cli_sheet_check(t->args);
-    if (!code) code = check_apart(t, log);
-    if (code) return code;
-    if (t->save && !stat(t->save, &about) && !S_ISREG(about.st_mode))
-        return cli_fail(CLI_CANT_CREATE, "cannot create '%.200s': it is no ordinary file", t->save);
-    /* Where a lock could be made, so can the file; and a file made to see whether it
-     * can be must not stay behind under the name of a checkpoint. */
-    if (t->save) code = cli_lock_take(&t->save_lock, t->save);
-    if (!code && t->save && !lstat(t->save, &about)) code = cli_can_create(t->save);
     const int device = log && !stat(log, &about) && !S_ISREG(about.st_mode);
-    if (!code && log && !device) code = cli_lock_take(&t->log_lock, log);
-    if (!code && log && !lstat(log, &about)) code = cli_can_create(log);
-    return code;
+    int code = cli_sheet_check(t->args);
+    if (!code) code = check_apart(t, log, device ? cli_one_file : cli_logged_files);
+    for (size_t i = 0; !code && i < sizeof kept / sizeof *kept; i++)
+        if (kept[i]->path && !stat(kept[i]->path, &about) && !S_ISREG(about.st_mode))
+            code = cli_fail(CLI_CANT_CREATE, "cannot create '%.200s': it is no ordinary file", kept[i]->path);
+    for (size_t i = 0; !code && i < sizeof kept / sizeof *kept; i++)
+        code = lock_output(&kept[i]->lock, kept[i]->path);
+    if (!code && device) return cli_can_create(log);
+    return code ? code : lock_output(&t->log_lock, log);
 }
 
 /* --continue: from the file of --save if it is there, else from the start; from the one
@@ -117,18 +122,18 @@ static int find_resume(cli_training *t)
     uint64_t step = 0;
     struct stat about;
     eden_error error = { 0, "" };
-    const int there = !stat(t->save, &about);
-    const eden_status status = there ? lab_saved_check(t->save, &step, &error) : EDEN_OK;
+    const int there = !stat(t->save.path, &about);
+    const eden_status status = there ? lab_saved_check(t->save.path, &step, &error) : EDEN_OK;
     if (status == EDEN_E_MEMORY) return cli_no_memory();
     if (there && status != EDEN_E_FORMAT) {
-        t->resume = t->save;
+        t->resume = t->save.path;
         return CLI_OK;
     }
-    t->older = whole_older(t->save, &step);
+    t->older = whole_older(t->save.path, &step);
     if (!t->older && cli_lacked_memory()) return CLI_SYSTEM;
     if (!t->older && there) return cli_fail(CLI_DATA, "%.600s", error.text);
     if (!t->older) return CLI_OK;
-    if (!there) snprintf(error.text, sizeof error.text, "'%.200s' is not there", t->save);
+    if (!there) snprintf(error.text, sizeof error.text, "'%.200s' is not there", t->save.path);
     cli_warn("%.500s; going on from step %llu of '%.200s', the one before it", error.text,
              (unsigned long long)step, t->older);
     t->resume = t->older;
@@ -137,18 +142,18 @@ static int find_resume(cli_training *t)
 
 int cli_train_check(cli_training *t)
 {
-    static const char *const idle[] = { "save", "log", "log-every", "epochs" };
+    static const char *const idle[] = { "save", "best", "log", "log-every", "epochs", "early-stop" };
     const cli_args *args = t->args;
     int code = cli_task_name(args, &t->task);
     if (code) return code;
-    t->save = cli_text(args, "save", NULL);
+    t->save = (cli_kept){ .path = cli_text(args, "save", NULL), .step = UINT64_MAX };
+    t->best = (cli_kept){ .path = cli_text(args, "best", NULL), .step = UINT64_MAX };
     t->resume = cli_text(args, "resume", NULL);
-    if (cli_has(args, "continue") && (!t->save || t->resume))
-        return cli_usage(args->command, t->save ? "--continue and --resume exclude each other"
+    if (cli_has(args, "continue") && (!t->save.path || t->resume))
+        return cli_usage(args->command, t->save.path ? "--continue and --resume exclude each other"
                                                 : "--continue needs --save FILE, to continue from");
     t->out = cli_has(args, "json") ? stderr : stdout;
     t->log.every = cli_count(args, "log-every", 1);
-    t->saved_step = UINT64_MAX;
     if (cli_has(args, "log-every") && !cli_has(args, "log"))
         return cli_usage(args->command, "--log-every does nothing without --log");
     if (cli_has(args, "eval") && !t->resume)
@@ -159,8 +164,9 @@ int cli_train_check(cli_training *t)
     code = check_outputs(t);
     if (!code && cli_has(args, "continue")) code = find_resume(t);
     /* What is gone on from is read, and refused if it is no checkpoint. */
-    const int read = t->resume && (t->older || same_file(t->resume, t->save));
-    return code || read ? code : cli_replaceable("save", t->save);
+    const int read = t->resume && (t->older || same_file(t->resume, t->save.path));
+    if (!code && !read) code = cli_replaceable("save", t->save.path);
+    return code || same_file(t->resume, t->best.path) ? code : cli_replaceable("best", t->best.path);
 }
 
 /* ---- against the checkpoint ----------------------------------------------------------- */
@@ -303,13 +309,13 @@ static void quoted(FILE *out, const char *word)
 
 void cli_train_print_resume(const cli_training *t)
 {
-    static const char *const kept[] = { "label", "target", "save", "log", "log-every", "threads", "sample",
-                                         "temperature", "sheet" };
+    static const char *const kept[] = { "label", "target", "save", "best", "early-stop", "log", "log-every",
+                                        "threads", "sample", "temperature", "sheet" };
     const cli_args *args = t->args;
     fputs("  eden train", t->out);
     for (size_t i = 0; i < args->operand_count; i++) quoted(t->out, args->operands[i]);
     fputs(" --resume", t->out);
-    quoted(t->out, t->save);
+    quoted(t->out, t->save.path);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         if (!cli_has(args, kept[i])) continue;
         fprintf(t->out, " --%s", kept[i]);

@@ -91,15 +91,7 @@ int cli_trial_untrained(cli_point *point, const cli_source *source, const lab_co
 
 double cli_goal(const lab_metric *metric, const cli_point *point)
 {
-    return metric->name ? point->metric : point->test_loss;
-}
-
-int cli_goal_rises(const lab_metric *metric) { return metric->name && metric->rises; }
-
-int cli_goal_better(const lab_metric *metric, double a, double b)
-{
-    if (isnan(a)) return 0;
-    return isnan(b) || (cli_goal_rises(metric) ? a > b : a < b);
+    return lab_goal(metric, point->test_loss, point->metric);
 }
 
 const char *cli_goal_name(const lab_metric *metric) { return metric->name ? metric->name : "loss"; }

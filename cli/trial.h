@@ -44,8 +44,6 @@ int cli_trial_untrained(cli_point *point, const cli_source *source, const lab_co
 /* ---- what is judged: the metric, or without one the test loss ------------------------ */
 
 double cli_goal(const lab_metric *metric, const cli_point *point);
-int cli_goal_rises(const lab_metric *metric);
-int cli_goal_better(const lab_metric *metric, double a, double b); /* a than b; NaN is worst */
 
 /* "accuracy" or "loss", and what a value is multiplied by for people. */
 const char *cli_goal_name(const lab_metric *metric);

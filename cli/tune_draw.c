@@ -59,7 +59,7 @@ static frame search_frame(const cli_tuning *t)
     }
     f.x0 /= 1.5;
     f.x1 *= 1.5;
-    if (low <= high) scale(&f, low, high, !cli_goal_rises(&t->study.metric));
+    if (low <= high) scale(&f, low, high, !lab_goal_rises(&t->study.metric));
     return f;
 }
 

@@ -37,14 +37,14 @@ static int look_above(const cli_tuning *t, size_t i)
     if (i == 0 || i + 1 == t->count) return i != 0;
     const double below = goal(&t->tries[i - 1]), above = goal(&t->tries[i + 1]);
     if (isnan(below) != isnan(above)) return isnan(below);
-    return cli_goal_better(&t->study.metric, above, below);
+    return lab_goal_better(&t->study.metric, above, below);
 }
 
 /* Is i better than k? Of equals the smaller rate is. */
 static int before(const cli_tuning *t, size_t i, size_t k)
 {
     const double a = goal(&t->tries[i]), b = goal(&t->tries[k]);
-    return cli_goal_better(&t->study.metric, a, b) || (!cli_goal_better(&t->study.metric, b, a) && i < k);
+    return lab_goal_better(&t->study.metric, a, b) || (!lab_goal_better(&t->study.metric, b, a) && i < k);
 }
 
 /* The one that `rank` others are better than. */

@@ -175,7 +175,7 @@ eden_status lab_run_create_for(lab_run **out, const lab_config *config,
     run->epoch_steps = (run->problem->batches - 1) / each + 1;
     run->progress = (lab_progress){ .steps = run->epoch_steps * config->epochs, .epoch = 1,
                                     .lr = NAN, .loss = NAN, .accuracy = NAN, .train_loss = NAN,
-                                    .test_loss = NAN, .test_accuracy = NAN,
+                                    .test_loss = NAN, .test_accuracy = NAN, .best = NAN,
                                     .metric = run->problem->metric,
                                     .facts = run->problem->facts };
     run->started = now();
@@ -352,7 +352,6 @@ eden_status lab_run_sample(lab_run *run, const lab_sample_config *config, lab_sa
 static eden_status end_epoch(lab_run *run, eden_error *error)
 {
     lab_progress *p = &run->progress;
-    const int last = p->step == p->steps && run->problem->samples_test;
     eden_status status = measure(run, 0, &p->test_loss, &p->test_accuracy, error);
     if (status) return status;
     p->evaluated = 1;
@@ -363,6 +362,8 @@ static eden_status end_epoch(lab_run *run, eden_error *error)
         return EDEN_E_GRADIENT;
     }
     status = eden_report(run->optimizer, p->test_loss, error);
+    if (!status) lab_run_judge(run);
+    const int last = lab_run_over(p) && run->problem->samples_test;
     return status || !last ? status : measure(run, 1, &p->test_loss, &p->test_accuracy, error);
 }
 
@@ -373,7 +374,7 @@ eden_status lab_run_step(lab_run *run, int *done, eden_error *error)
     *done = 0;
     if (run->failed)
         return lab_fail(error, EDEN_E_ORDER, "a step of this run has failed; load a checkpoint");
-    if (p->step >= p->steps) {
+    if (lab_run_over(p)) {
         *done = 1;
         return EDEN_OK;
     }
@@ -383,6 +384,6 @@ eden_status lab_run_step(lab_run *run, int *done, eden_error *error)
     if (!status && p->step % run->epoch_steps == 0) status = end_epoch(run, error);
     p->seconds = now() - run->started;
     run->failed = status != EDEN_OK;
-    *done = !status && p->step >= p->steps;
+    *done = !status && lab_run_over(p);
     return status;
 }

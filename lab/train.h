@@ -26,6 +26,9 @@ typedef struct {
     uint64_t seed;          /* of the data order (a function of seed and epoch)
                                and of rounding by chance                        */
     uint32_t threads;
+    uint64_t early_stop;    /* epochs on end that are not better than the best, after
+                               which the run is over; 0: never. A resumed run may
+                               have another, since a checkpoint knows its best      */
     lab_storage storage;    /* of weights, gradients and state; float32 if zero */
     lab_model_config model;
     const char *task;       /* "layers=4,heads=4": what only some problems have, as
@@ -41,6 +44,14 @@ typedef struct {
     int rises;              /* 1: more is better                                */
     const char *loss_unit;  /* behind a loss: "nats a byte", ""                 */
 } lab_metric;
+
+/* What a trained network is judged by: the metric, or without one the test loss. */
+static inline double lab_goal(const lab_metric *m, double loss, double metric)
+{
+    return m->name ? metric : loss;
+}
+static inline int lab_goal_rises(const lab_metric *m) { return m->name && m->rises; }
+int lab_goal_better(const lab_metric *metric, double a, double b); /* a than b; NaN is worst */
 
 /* Another measurement of the last evaluation; NaN before it. */
 enum { LAB_FACTS = 2 };
@@ -75,6 +86,10 @@ typedef struct {
     double seconds, step_seconds, optimizer_seconds; /* all, in steps, in eden_step */
     double grad_norm;
     int evaluated;              /* 1 if the last step ended an epoch            */
+    uint64_t best_epoch;        /* whose evaluation was the best; 0 before one  */
+    double best;                /* its lab_goal(), by what all epochs are measured
+                                   on, which may be a part of the test set      */
+    int stopped_early;          /* 1: over, with steps that are not taken       */
     double state_bytes_per_weight;
     lab_metric metric;          /* what the accuracies are                      */
     const lab_fact *facts;      /* LAB_FACTS more, or NULL: see problem.h       */
@@ -91,12 +106,16 @@ eden_status lab_run_create_for(lab_run **out, const lab_config *config,
                                const lab_problem_kind *kind, const void *source,
                                eden_error *error);
 
-/* Take one step; *done is 1 when the run is complete. A step is `accumulate` batches
+/* Take one step; *done is 1 when the run is complete or stops early. A step is `accumulate` batches
  * of one epoch; those that the epoch's last step lacks count as zero gradients. A
  * loss that is not finite is EDEN_E_GRADIENT. After a failure the run can neither go
  * on nor be saved, but it can load a checkpoint. */
 eden_status lab_run_step(lab_run *run, int *done, eden_error *error);
 const lab_progress *lab_run_progress(const lab_run *run);
+static inline int lab_run_over(const lab_progress *p)
+{
+    return p->step >= p->steps || p->stopped_early;
+}
 const lab_problem *lab_run_problem(const lab_run *run);
 const lab_model *lab_run_model(const lab_run *run); /* NULL if it has none, or several */
 eden_optimizer *lab_run_optimizer(lab_run *run);

@@ -12,46 +12,6 @@
 #define IN_FILE "eden.note." /* how the library spells a note in the metadata */
 #define FORMAT "1"
 
-/* ---- numbers ------------------------------------------------------------------------ */
-
-void lab_write_number(double value, char text[LAB_NUMBER_ROOM])
-{
-    int exponent = 0;
-    if (!isfinite(value)) {
-        snprintf(text, LAB_NUMBER_ROOM, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
-        return;
-    }
-    long long whole = (long long)ldexp(frexp(value, &exponent), 53);
-    for (exponent -= 53; whole && whole % 2 == 0; exponent++) whole /= 2;
-    snprintf(text, LAB_NUMBER_ROOM, "%s%lldp%d", !whole && signbit(value) ? "-" : "", whole,
-             whole ? exponent : 0);
-}
-
-int lab_read_number(const char *text, double *value)
-{
-    char *end;
-    if (!strcmp(text, "nan") || !strcmp(text, "inf") || !strcmp(text, "-inf")) {
-        *value = *text == 'n' ? NAN : *text == 'i' ? INFINITY : -INFINITY;
-        return 1;
-    }
-    const size_t sign = *text == '-', digits = strspn(text + sign, "0123456789");
-    if (!digits || digits > 16 || text[sign + digits] != 'p') return 0;
-    const char *power = text + sign + digits + 1;
-    const size_t minus = *power == '-', places = strspn(power + minus, "0123456789");
-    if (!places || places > 4 || power[minus + places]) return 0;
-    const double whole = (double)strtoll(text + sign, &end, 10);
-    *value = ldexp(sign ? -whole : whole, (int)strtol(power, &end, 10));
-    return 1;
-}
-
-static int read_count(const char *text, uint64_t most, uint64_t *value)
-{
-    const size_t digits = strspn(text, "0123456789");
-    if (!digits || digits > 19 || text[digits]) return 0;
-    *value = strtoull(text, NULL, 10);
-    return *value <= most;
-}
-
 /* ---- the fields of a config as notes -------------------------------------------------- */
 
 /* One field: its note, its name in a sentence, where it stands and what it is. A
@@ -118,7 +78,7 @@ static int set_field(const field *f, lab_config *config, const char *text)
     if (f->kind == WORD) return !text || lab_word_place(f->words, text, at);
     if (!text) return 0;
     if (f->kind == REAL) return lab_read_number(text, at);
-    if (!read_count(text, f->kind == COUNT ? UINT64_MAX : UINT32_MAX, &count)) return 0;
+    if (!lab_read_count(text, f->kind == COUNT ? UINT64_MAX : UINT32_MAX, &count)) return 0;
     if (f->kind == COUNT)
         *(uint64_t *)at = count;
     else
@@ -132,8 +92,8 @@ struct lab_saved {
     eden_file *file; /* stays open: the texts are its own */
     lab_config config;
     const char *data, *hash, *network;
-    uint64_t step, loss_rows;
-    double loss_sum, test_loss, test_accuracy;
+    uint64_t step, loss_rows, best_epoch;
+    double loss_sum, test_loss, test_accuracy, best;
 };
 
 static const char *note(const eden_file *file, const char *key)
@@ -155,7 +115,7 @@ static int real_note(const eden_file *file, const char *key, double low, double 
 static int count_note(const eden_file *file, const char *key, uint64_t *value)
 {
     const char *text = note(file, key);
-    return text && read_count(text, UINT64_MAX, value);
+    return text && lab_read_count(text, UINT64_MAX, value);
 }
 
 /* What the run has measured; the first note that makes no sense, or NULL. */
@@ -169,8 +129,13 @@ static const char *read_measured(lab_saved *saved)
         return "lab.loss_rows";
     if (!real_note(file, "lab.loss_sum", -DBL_MAX, DBL_MAX, 0, &saved->loss_sum)) return "lab.loss_sum";
     if (!real_note(file, "lab.test_loss", -DBL_MAX, DBL_MAX, 1, &saved->test_loss)) return "lab.test_loss";
-    return real_note(file, "lab.test_accuracy", -DBL_MAX, DBL_MAX, 1, &saved->test_accuracy) ? NULL
-                                                                               : "lab.test_accuracy";
+    if (!real_note(file, "lab.test_accuracy", -DBL_MAX, DBL_MAX, 1, &saved->test_accuracy))
+        return "lab.test_accuracy";
+    /* Before the first evaluation there is neither. */
+    saved->best = NAN;
+    if (!note(file, "lab.best_epoch") && !note(file, "lab.best")) return NULL;
+    if (!count_note(file, "lab.best_epoch", &saved->best_epoch) || !saved->best_epoch) return "lab.best_epoch";
+    return real_note(file, "lab.best", -DBL_MAX, DBL_MAX, 1, &saved->best) ? NULL : "lab.best";
 }
 
 static eden_status read_saved(lab_saved *saved, const char *path, eden_error *error)
@@ -281,6 +246,8 @@ eden_status lab_run_save(lab_run *run, const char *path, eden_error *error)
     if (!status) status = set_real(run, "lab.loss_sum", run->loss_sum, error);
     if (!status) status = set_real(run, "lab.test_loss", p->test_loss, error);
     if (!status) status = set_real(run, "lab.test_accuracy", p->test_accuracy, error);
+    if (!status && p->best_epoch) status = set_count(run, "lab.best_epoch", p->best_epoch, error);
+    if (!status && p->best_epoch) status = set_real(run, "lab.best", p->best, error);
     return status ? status : eden_save(o, path, 0, error);
 }
 
@@ -340,6 +307,24 @@ static uint64_t rows_seen(const lab_run *run, uint64_t step)
     return rows < n ? rows : n;
 }
 
+/* No share is below 0 or above 1. */
+static int is_share(const lab_metric *metric, double value)
+{
+    return metric->scale != 100 || !(value < 0 || value > 1);
+}
+
+/* The first note that makes no sense for this run, or NULL. */
+static const char *bad_for(const lab_run *run, const lab_saved *saved)
+{
+    const lab_metric *metric = &run->problem->metric;
+    if (!is_share(metric, saved->test_accuracy)) return "lab.test_accuracy";
+    if (run->problem->examples ? saved->loss_rows != rows_seen(run, saved->step)
+                               : !saved->loss_rows != !saved->step)
+        return "lab.loss_rows";
+    if (saved->best_epoch > saved->step / run->epoch_steps) return "lab.best_epoch";
+    return metric->name && !is_share(metric, saved->best) ? "lab.best" : NULL;
+}
+
 static void take_over(lab_run *run, const lab_saved *saved)
 {
     lab_progress *p = &run->progress;
@@ -347,6 +332,8 @@ static void take_over(lab_run *run, const lab_saved *saved)
     p->epoch = saved->step ? (saved->step - 1) / run->epoch_steps + 1 : 1;
     p->test_loss = saved->test_loss;
     p->test_accuracy = saved->test_accuracy;
+    p->best_epoch = saved->best_epoch;
+    p->best = saved->best;
     run->loss_sum = saved->loss_sum;
     run->loss_rows = saved->loss_rows;
     p->train_loss = run->loss_rows ? run->loss_sum / (double)run->loss_rows : NAN;
@@ -354,6 +341,7 @@ static void take_over(lab_run *run, const lab_saved *saved)
     if (!saved->step || eden_get_at(run->optimizer, NULL, "lr", saved->step, &p->lr, NULL))
         p->lr = NAN;
     p->evaluated = saved->step && saved->step % run->epoch_steps == 0;
+    p->stopped_early = lab_run_stops(run);
     p->grad_norm = 0;
     p->state_bytes_per_weight =
         (double)eden_state_bytes(run->optimizer) / (double)run->problem->weights;
@@ -366,13 +354,8 @@ eden_status lab_run_load(lab_run *run, const char *path, eden_error *error)
     eden_status status = lab_saved_open(&saved, path, error);
     if (status) return status;
     status = compare(run, saved, path, error);
-    if (!status && run->problem->metric.scale == 100 && (saved->test_accuracy < 0 || saved->test_accuracy > 1))
-        status = lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its note lab.test_accuracy makes no sense",
-                          path);
-    if (!status && (run->problem->examples ? saved->loss_rows != rows_seen(run, saved->step)
-                                           : !saved->loss_rows != !saved->step))
-        status = lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its note lab.loss_rows makes no sense",
-                          path);
+    const char *bad = status ? NULL : bad_for(run, saved);
+    if (bad) status = lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its note %s makes no sense", path, bad);
     if (!status) status = eden_load(run->optimizer, path, 0, error);
     if (!status) run->problem->kind->widen(run->problem);
     if (!status && eden_steps(run->optimizer) != saved->step) {

@@ -20,6 +20,12 @@ struct lab_run {
     int failed;               /* a step broke off half-way */
 };
 
+/* After an evaluation, which is in the progress: is it the best so far? */
+void lab_run_judge(lab_run *run);
+
+/* Has the last evaluation been the one after which no more steps are to be taken? */
+int lab_run_stops(const lab_run *run);
+
 /* An average as text into the options of an optimizer. */
 eden_status lab_average_read(const char *text, eden_config *options, eden_error *error);
 
@@ -35,5 +41,6 @@ eden_status lab_check_settings(const lab_config *config, int *fine, eden_error *
 #define LAB_NUMBER_ROOM 40
 void lab_write_number(double value, char text[LAB_NUMBER_ROOM]);
 int lab_read_number(const char *text, double *value); /* 1 if it is one */
+int lab_read_count(const char *text, uint64_t most, uint64_t *value);
 
 #endif

@@ -280,7 +280,7 @@ class Refusals(Case):
         for value in "1", "1.0", "2", "-0.1":
             self.bad(f"beta1 = {value} is outside [0, 1)", *train, "--beta1", value)
         self.bad("amsgrad", *train, "--amsgrad", "sometimes")
-        for option in "--batch", "--epochs", "--threads", "--warmup":
+        for option in "--batch", "--epochs", "--threads", "--warmup", "--early-stop":
             for value in ("0", "-1", "1.5", "abc", "1e3", " 1", "+1", "2147483648000",
                           "9223372036854775808", "18446744073709551617"):
                 self.bad(f"{option} '{value}' is not a whole number from 1 to", *train, option, value)

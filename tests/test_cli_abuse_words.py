@@ -16,7 +16,7 @@ NO_COUNTS = [*NO_NUMBERS, "1.5", "-0", "-1", "1e3", "1.0", "9223372036854775808"
              "18446744073709551617", "340282366920938463463374607431768211457"]
 # Every option of train with a number, and what else it needs.
 COUNTS = {"epochs": [], "batch": [], "warmup": [], "accumulate": [], "seed": [], "threads": [],
-          "log-every": ["--log", "log"], "layers": [], "heads": [], "width": [], "context": [],
+          "log-every": ["--log", "log"], "early-stop": [], "layers": [], "heads": [], "width": [], "context": [],
           "sample": [], "examples": [], "envs": [], "horizon": [], "passes": [], "noise": []}
 REALS = {"dropout": [], "clip": [], "temperature": [], "body-rate": []}
 TEXTS = ["widths", "schedule", "average"]

@@ -17,6 +17,7 @@ BAD = {
     "loss_rows": ["0", "1", "1439", "4294967295", "4294967296", "9999999999999999999", "-1"],
     "step": ["0", "44", "18446744073709551615", "99999999999999999999"],
     "batch": ["0", "-1", ""], "epochs": ["0", "1p1", "9999999999999999999"], "no_decay": ["0", "2"],
+    "best": ["inf", "-inf", "3p-1", "-1p-9", "x", None], "best_epoch": ["0", "4", "-1", "1p1", None],
     "average": ["ema", "ema:2", "swa:0", "mean"], "optimizer": [None], "model": [None], "data": [None],
     "hash": [None], "network": [None], "rounding": ["up"], "dtype": ["f64"], "accumulate": ["4294967296"],
 }
