@@ -6,6 +6,7 @@ usage: tests/house.py [--self-test | ROOT]
 Without arguments it first plants one violation of each rule in a scratch tree
 and sees it found, then checks the repository it stands in.
 """
+import ast
 import pathlib
 import re
 import sys
@@ -29,6 +30,7 @@ MAY_INCLUDE = {
     "examples": [C_HEADERS],
     "fuzz": [C_HEADERS, r'"(lab|cli|fuzz)/[a-z0-9_]+\.h"'],
     "bench": [C_HEADERS, r"<ggml(-cpu)?\.h>"],
+    "python": [C_HEADERS, r'"native/[a-z0-9_]+\.h"'],
 }
 # The file that knows processors may have the compiler's header about them.
 CPU_FILE = "src/engine/cpu.c"
@@ -36,7 +38,10 @@ CPU_HEADER = "<cpuid.h>"
 FOLDERS = [*MAY_INCLUDE, "tests"]
 
 # What the scripts in bench/ may import beside Python's own modules and each other.
-BENCH_PEERS = {"torch", "deepspeed"}
+BENCH_PEERS = {"torch", "deepspeed", "eden"}
+
+# And the Python package, beside Python's own modules and its own.
+PACKAGE_USES = {"torch", "numpy", "ml_dtypes"}
 
 # Only these folders and files may say an optimizer's name: the rules, the tables
 # of learning rates, and whatever shows, tests or measures single optimizers.
@@ -111,9 +116,11 @@ class House:
             base = self.root / folder
             for path in sorted(base.rglob("*.[ch]")) if base.is_dir() else []:
                 self.check_file(path, folder)
-        for folder in ("tests", "bench"):
+        for folder in ("tests", "bench", "python/eden", "examples"):
             for path in sorted((self.root / folder).rglob("*.py")):
                 self.check_length(path)
+        for path in sorted((self.root / "python" / "eden").rglob("*.py")):
+            self.check_package(path)
         self.check_imports()
         if len(self.threads) > 1:
             self.report("threads", ", ".join(sorted(self.threads)), "only one file knows threads")
@@ -139,6 +146,33 @@ class House:
             for module in re.findall(r"^\s*(?:import|from)\s+([\w]+)", path.read_text(), re.M):
                 if module not in known:
                     self.report("include", f"bench/{path.name}", f"bench may not import {module}")
+
+    def check_package(self, path):
+        """The Python package knows the library by its functions and optimizers by the table."""
+        self.checked += 1
+        name, tree = path.relative_to(self.root).as_posix(), ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                length = node.end_lineno - node.lineno + 1
+                if length > MAX_FUNCTION:
+                    self.report("function", f"{name}:{node.lineno}",
+                                f"a function of {length} lines, at most {MAX_FUNCTION}")
+            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else \
+                [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for module in modules:
+                top = module.partition(".")[0]
+                if top not in PACKAGE_USES | set(sys.stdlib_module_names):
+                    self.report("include", f"{name}:{node.lineno}", f"python may not import {top}")
+        texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+        documents = {id(node.body[0].value) for node in ast.walk(tree)
+                     if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and node.body
+                     and isinstance(node.body[0], ast.Expr)}
+        words = [(node.lineno, node.value) for node in texts
+                 if isinstance(node.value, str) and id(node) not in documents]
+        words += [(node.lineno, node.attr) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        for line, text in words:
+            for word in sorted(set(re.findall(r"[a-z][a-z0-9]*", text.lower())) & self.names):
+                self.report("name", f"{name}:{line}", f"names the optimizer {word}")
 
     def check_file(self, path, folder):
         self.checked += 1
@@ -210,6 +244,10 @@ PLANTED = [
     ("include", "fuzz/a.c", '#include "optimizer/text.h"\n'),
     ("include", "bench/a.c", '#include "engine/rule.h"\n'),
     ("include", "bench/a.py", "def f():\n    import numpy\n"),
+    ("include", "python/native/a.c", '#include "optimizer/text.h"\n'),
+    ("include", "python/eden/a.py", "def f():\n    import scipy\n"),
+    ("name", "python/eden/a.py", "def f(a):\n    return a.other\n"),
+    ("function", "python/eden/a.py", "def f():\n" + "    g()\n" * 60),
     ("function", "cli/a.c", "int f(void)\n{\n" + "    g();\n" * 57 + "}\n"),
     ("function", "src/engine/a.c", "F(g)\n#undef F\nstatic int f(int a,\n             int b)\n{\n"
      + "    if (a) {\n    }\n" * 28 + "    b++;\n}\n"),

@@ -259,6 +259,7 @@ static void lent_calls(void)
     STATUS(EDEN_E_ARGUMENT, eden_set_state(o, "w", "m", state, layout.bytes + 1, error));
     OK(eden_set_state(o, "w", "m", state, layout.bytes, error));
     OK(eden_set_tensor_steps(o, "w", 7, error));
+    OK(eden_put_state(o, "w", "m", m.g, N, error));
     for (int k = 0; k < 3; k++) OK(eden_step(o, error));
     OK(eden_set_state(o, "w", "m", NULL, 0, error));
     OK(eden_step(o, error));

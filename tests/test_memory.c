@@ -103,6 +103,7 @@ static eden_status act_layout(world *m, eden_error *e)
 }
 
 static eden_status act_lend(world *m, eden_error *e) { return eden_set_state(m->o, "w", "m", m->out, sizeof m->out, e); }
+static eden_status act_put(world *m, eden_error *e) { return eden_put_state(m->o, "w", "m", m->out, 1200, e); }
 static eden_status act_return(world *m, eden_error *e) { return eden_set_state(m->o, "w", "m", NULL, 0, e); }
 static eden_status act_open(world *m, eden_error *e) { return eden_file_open(&m->file, at("p"), e); }
 
@@ -340,6 +341,7 @@ static const operation operations[] = {
     { "eden_set_tensor_steps", stepped, act_set_steps },
     { "eden_state_layout", fresh, act_layout },
     { "eden_set_state", stepped, act_lend },
+    { "eden_put_state", fresh, act_put },
     { "eden_set_state", lent, act_return },
     { "eden_step", lent, act_step },
     { "eden_load", lent_and_saved, act_load },

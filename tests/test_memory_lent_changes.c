@@ -2,6 +2,8 @@
  * are saved and loaded, and when a call is refused. */
 #include "tests/lent_state.h"
 
+#include <math.h>
+
 #include "tests/checkpoint_model.h"
 
 static eden_config plain(void)
@@ -262,11 +264,48 @@ static void test_refused_late(void **state)
     }
 }
 
+/* What was read as floats is written back, into lent memory or Eden's own; and
+ * other floats as the codec's own test says that they are rounded. */
+static void test_put(void **state)
+{
+    const eden_config c = plain();
+    static float values[512], again[512];
+    uint64_t count = 0;
+    (void)state;
+    for (size_t i = 0; i < ALL_WAYS; i++) {
+        run *a = begin(&all_ways[i], "adam", &c), *b = begin(&all_ways[i], "adam", &c);
+        run_step(a), run_step(a);
+        for (int square = 0; square < 2; square++) {
+            const char *slot = square ? "v" : "m";
+            eden_layout layout = EDEN_LAYOUT_INIT;
+            OK(eden_state_layout(b->o, "v", slot, &layout, error));
+            char *room = calloc(1, (size_t)layout.bytes);
+            assert_non_null(room);
+            OK(eden_get_state(a->o, "v", slot, values, 512, &count, error));
+            if (square) OK(eden_set_state(b->o, "v", slot, room, layout.bytes, error));
+            OK(eden_put_state(b->o, "v", slot, values, count, error));
+            OK(eden_get_state(b->o, "v", slot, again, 512, &count, error));
+            /* The largest of 256 values of 8 bits gives their scale, rounded once more. */
+            const float slack = layout.dtype == EDEN_Q8 ? 0x1p-22f : 0;
+            for (uint64_t k = 0; k < count; k++)
+                assert_true(fabsf(values[k] - again[k]) <= slack * fabsf(values[k]));
+            REFUSED(eden_put_state(b->o, "v", slot, values, count + 1, error), EDEN_E_ARGUMENT,
+                    "' of 'v' has 300 values, not 301");
+            REFUSED(eden_put_state(b->o, "v", slot, NULL, count, error), EDEN_E_ARGUMENT, "values is NULL");
+            if (square) OK(eden_set_state(b->o, "v", slot, NULL, 0, error));
+            free(room);
+        }
+        REFUSED(eden_put_state(b->o, "v", "n", values, 300, error), EDEN_E_NAME, "no state called 'n'");
+        end(a), end(b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layouts),  cmocka_unit_test(test_layout_follows),
         cmocka_unit_test(test_settings), cmocka_unit_test(test_let_go),
+        cmocka_unit_test(test_put),
         IN_FOLDER(test_files),           IN_FOLDER(test_other_files),
         IN_FOLDER(test_left_out),        IN_FOLDER(test_refused_late),
     };
