@@ -246,7 +246,7 @@ PLANTED = [
     ("include", "bench/a.py", "def f():\n    import numpy\n"),
     ("include", "python/native/a.c", '#include "optimizer/text.h"\n'),
     ("include", "python/eden/a.py", "def f():\n    import scipy\n"),
-    ("name", "python/eden/a.py", "def f(a):\n    return a.other\n"),
+    ("name", "python/eden/a.py", "def f(a):\n    return a.zeus\n"),
     ("function", "python/eden/a.py", "def f():\n" + "    g()\n" * 60),
     ("function", "cli/a.c", "int f(void)\n{\n" + "    g();\n" * 57 + "}\n"),
     ("function", "src/engine/a.c", "F(g)\n#undef F\nstatic int f(int a,\n             int b)\n{\n"
