@@ -68,6 +68,9 @@ def _address(view):
     return None if indirect else address
 
 
+_NOTHING = (c_double * 8)()
+
+
 class View:
     """Where an array's elements are. `keep` is what holds them there."""
     __slots__ = ("address", "dtype", "shape", "strides", "count", "readonly", "contiguous", "keep", "moves")
@@ -78,7 +81,10 @@ class View:
         self.count = 1
         for size in shape:
             self.count *= size
-        self.contiguous, step = True, BYTES[dtype]
+        step = BYTES[dtype]
+        self.contiguous = True
+        if not self.count:
+            self.address = ctypes.addressof(_NOTHING)  # an address of none can be anything
         for size, stride in zip(reversed(shape), reversed(strides)):
             if size > 1 and stride != step:
                 self.contiguous = not self.count
@@ -90,33 +96,39 @@ class View:
         self.keep = None
 
 
+def _protocol(array):
+    """A memoryview and the dtype it is of, or of None if another one; no view if the object has none."""
+    try:
+        view = memoryview(array)
+    except (TypeError, ValueError, BufferError):
+        # This dtype is not of the protocol, but its bits are.
+        dtype = getattr(array, "dtype", None)
+        if getattr(dtype, "name", "") != "bfloat16" or not hasattr(array, "view") or not hasattr(dtype, "isnative"):
+            return None, None
+        try:
+            return memoryview(array.view("uint16")), BF16 if dtype.isnative else None
+        except (TypeError, ValueError, BufferError):
+            return None, None
+    text = view.format
+    return view, _FORMATS.get(text if len(text) == 1 else text[1:] if text[0] in ("@", "=", _OURS) else text)
+
+
 def _buffer_view(array, what):
     """A View by the buffer protocol; None if the object has none of it."""
-    source, dtype = array, getattr(array, "dtype", None)
-    named = getattr(dtype, "name", "")
-    if named == "bfloat16" and hasattr(array, "view") and getattr(dtype, "isnative", False):
-        source = array.view("uint16")  # this dtype is not of the protocol, its bits are
-    try:
-        view = memoryview(source)
-    except (TypeError, ValueError, BufferError):
+    view, kind = _protocol(array)
+    if view is None:
         return None
-    if source is not array:
-        kind = BF16
-    else:
-        text = view.format[1:] if view.format[:1] in ("@", "=", _OURS) else view.format
-        kind = _FORMATS.get(text)
-        if kind is None:
-            raise TypeError_(f"{what} is {_describe(named, view)}; Eden's arrays are float32, float16 or bfloat16, in "
-                             "this machine's byte order" + _mend(array, view))
-    if getattr(type(array), "__name__", "") == "MaskedArray":
+    if kind is None:
+        raise TypeError_(f"{what} is {_describe(getattr(getattr(array, 'dtype', None), 'name', ''), view)}; Eden's "
+                         "arrays are float32, float16 or bfloat16, in this machine's byte order" + _mend(array, view))
+    if type(array).__name__ == "MaskedArray":
         raise TypeError_(f"{what} is a masked array, whose mask a step would not see; give its .data")
-    address = _address(view)
-    if address is None:
-        raise TypeError_(f"{what} is a buffer of pointers to rows; give a copy in one piece")
-    strides = view.strides if view.strides is not None else ()
     said = getattr(array, "__array_interface__", None)  # such arrays can be made to move
     moves = said is not None and (said["typestr"], said["data"], said["shape"])
-    return View(address, kind, view.shape or (), strides, view.readonly, view, moves)
+    address = said["data"][0] if type(array).__name__ == "ndarray" and moves else _address(view)
+    if address is None:
+        raise TypeError_(f"{what} is a buffer of pointers to rows; give a copy in one piece")
+    return View(address, kind, view.shape or (), view.strides or (), view.readonly, view, moves)
 
 
 def _describe(named, view):
@@ -194,16 +206,14 @@ def _dlpack_view(array, what):
 
 def view_of(array, what):
     """The View of an array, or a refusal with its name."""
-    view = None
-    if not isinstance(array, (type(None), str, bool, int, float, list, tuple, dict)):
-        view = _buffer_view(array, what)
-        if view is None and hasattr(array, "__dlpack__"):
-            view = _dlpack_view(array, what)
+    view = _buffer_view(array, what)
+    if view is None and hasattr(array, "__dlpack__"):
+        view = _dlpack_view(array, what)
     if view is None:
         kind = f"{type(array).__module__}.{type(array).__qualname__}".replace("builtins.", "")
         raise TypeError_(f"{what} is {kind}, which has no memory of floats that Eden could reach; give a NumPy array, "
                          "array.array('f', ...), or what speaks the buffer protocol or DLPack")
-    if view.address and view.address % BYTES[view.dtype]:
+    if view.address % BYTES[view.dtype]:
         raise TypeError_(f"{what} is not aligned to its elements; give a copy")
     return view
 

@@ -66,6 +66,7 @@ class Pack:
     def __init__(self, members, accumulate, before):
         n = len(members)
         self.members, self.places = members, None
+        self.known = {m.name for m in members}
         self.names = (ctypes.c_char_p * n)(*(m.c_name for m in members))
         self.counts = (ctypes.c_uint64 * n)(*(m.view.count for m in members))
         self.grads, self.dtypes = (ctypes.c_void_p * n)(), (ctypes.c_uint32 * n)()
@@ -81,11 +82,11 @@ class Pack:
 
     def fill(self, grads):
         """Put gradients into their places; returns what holds them there until the step is over."""
-        names = {m.name for m in self.members}
         for name in grads:
-            if name not in names:
+            if name not in self.known:
+                names = sorted(self.known)
                 raise _native.NameError_(f"there are no weights {name!r} for this gradient; there are "
-                                         f"{', '.join(map(repr, sorted(names)))}")
+                                         f"{', '.join(map(repr, names))}")
         held = []
         for i, m in enumerate(self.members):
             gradient = grads.get(m.name)
