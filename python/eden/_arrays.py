@@ -247,15 +247,15 @@ def check_there(array, view, what):
         now.release()
 
 
-def gradient_of(array, what, member):
-    """A View of a gradient in row-major order, a copy if need be."""
+def gradient_of(array, what, member, is_weights):
+    """A View of a gradient in row-major order, a copy if need be: also of what a step would overwrite."""
     view = view_of(array, what)
     if view.shape != member.view.shape:
         raise ValueError_(f"{what} has shape {list(view.shape)}, and the weights {list(member.view.shape)}")
     if member.grad_dtype is not None and view.dtype != member.grad_dtype:
         raise TypeError_(f"{what} is {NAMES[view.dtype]}, and {NAMES[member.grad_dtype]} is expected; say which with "
                          "grad_dtype where the weights are given")
-    if view.contiguous:
+    if view.contiguous and not is_weights(view):
         return view
     ndim = len(view.shape)
     copy = ctypes.create_string_buffer(max(1, view.count * BYTES[view.dtype]))

@@ -1,4 +1,5 @@
 """What an optimizer of arrays holds: its weights, and the arguments of a step over them."""
+import bisect
 import ctypes
 import mmap
 
@@ -43,6 +44,10 @@ class Member:
         said = storage["grad_dtype"]
         grad = None if said is None else one_of(said, _GRADS, "grad_dtype", "for that of the weights")
         self.array, self.view = array, _arrays.weights_of(array, self.what)
+        if self.rounding and self.view.dtype == _native.F32 and not self.frozen:
+            word = "master" if storage["master"] is not None else "rounding"
+            raise ValueError_(f"{self.what} are float32, which loses nothing: {word} = {storage[word]!r} is for weights of "
+                              "16 bits; add these without it")
         # Sums of micro-batches are floats, and take gradients of any dtype.
         self.sum = (ctypes.c_float * self.view.count)() if accumulate > 1 else None
         self.grad_dtype = self.view.dtype if grad is None and self.sum is None else grad
@@ -66,6 +71,9 @@ class Pack:
     def __init__(self, members, accumulate, before):
         n = len(members)
         self.members, self.places = members, None
+        spans = sorted((m.view.address, m.view.address + m.view.count * _arrays.BYTES[m.view.dtype])
+                       for m in members if m.view.count)
+        self.starts, self.ends = [start for start, _ in spans], [end for _, end in spans]
         self.known = {m.name for m in members}
         self.names = (ctypes.c_char_p * n)(*(m.c_name for m in members))
         self.counts = (ctypes.c_uint64 * n)(*(m.view.count for m in members))
@@ -80,6 +88,12 @@ class Pack:
                                  at(self.sums) if self.sums is not None else None, at(self.begun), at(self.taken),
                                  accumulate, 0)
 
+    def _is_weights(self, view):
+        """Weights lie apart from each other, so that only the last to begin before the end can overlap."""
+        end = view.address + view.count * _arrays.BYTES[view.dtype]
+        i = bisect.bisect_left(self.starts, end) - 1
+        return i >= 0 and self.ends[i] > view.address
+
     def fill(self, grads):
         """Put gradients into their places; returns what holds them there until the step is over."""
         for name in grads:
@@ -93,7 +107,7 @@ class Pack:
             if gradient is None:
                 self.grads[i] = None
                 continue
-            view = _arrays.gradient_of(gradient, f"the gradient of {m.name!r}", m)
+            view = _arrays.gradient_of(gradient, f"the gradient of {m.name!r}", m, self._is_weights)
             self.grads[i], self.dtypes[i] = view.address, view.dtype
             held.append(view)
         return held

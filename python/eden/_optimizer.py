@@ -5,6 +5,7 @@ arrays, so that the memory stays, and refuses what cannot be updated in place.
 """
 import ctypes
 import functools
+import numbers
 import threading
 import weakref
 from collections.abc import Mapping
@@ -37,6 +38,10 @@ def plain(value):
     """A number of another library as Python's, where that is exact."""
     if type(value).__name__ in ("bool_", "bool"):
         return bool(value)
+    if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
+        raise TypeError_(f"a setting has to be a real number, not {value!r}")
+    if isinstance(value, (str, bytes)):  # those of NumPy would become numbers
+        return str(value) if isinstance(value, str) else bytes(value)
     if isinstance(value, (tuple, list)):
         return type(value)(map(plain, value))
     if not isinstance(value, int) and hasattr(value, "__index__"):
