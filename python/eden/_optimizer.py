@@ -5,7 +5,6 @@ arrays, so that the memory stays, and refuses what cannot be updated in place.
 """
 import ctypes
 import functools
-import numbers
 import threading
 import weakref
 from collections.abc import Mapping
@@ -35,13 +34,13 @@ def spelling_of(rule):
 
 
 def plain(value):
-    """A number of another library as Python's, where that is exact."""
+    """A number of another library as Python's, where that is exact. Text and times of NumPy would become
+    numbers, too."""
     if type(value).__name__ in ("bool_", "bool"):
         return bool(value)
-    if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
+    dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", "f") not in "fiu" and "float" not in dtype.name:
         raise TypeError_(f"a setting has to be a real number, not {value!r}")
-    if isinstance(value, (str, bytes)):  # those of NumPy would become numbers
-        return str(value) if isinstance(value, str) else bytes(value)
     if isinstance(value, (tuple, list)):
         return type(value)(map(plain, value))
     if not isinstance(value, int) and hasattr(value, "__index__"):
