@@ -187,8 +187,8 @@ def _dlpack_view(array, what):
     else:
         raise TypeError_(f"{what}: what its __dlpack__() returned is no DLPack capsule")
     if tensor.device not in (_HOST, _PINNED):
-        raise TypeError_(f"{what} is in a device's memory (DLPack device {tensor.device}); Eden steps in the CPU's: give "
-                         "it a copy there")
+        raise TypeError_(f"{what} is in a device's memory (DLPack device {tensor.device}); Eden steps in the CPU's: "
+                         "give it a copy there")
     dtype = _DL_DTYPES.get((tensor.code, tensor.bits)) if tensor.lanes == 1 else None
     if dtype is None:
         raise TypeError_(f"{what} is {getattr(array, 'dtype', 'of another type')}; Eden's arrays are float32, float16 "

@@ -36,7 +36,8 @@ class Member:
         rounding = one_of(storage["rounding"], _ROUNDINGS, "rounding")
         if storage["master"] is not None:
             if rounding:
-                raise ValueError_(f"master = {storage['master']!r} loses nothing to rounding; leave rounding = 'nearest'")
+                raise ValueError_(f"master = {storage['master']!r} loses nothing to rounding; leave rounding = "
+                                  "'nearest'")
             rounding = one_of(storage["master"], _MASTERS, "master", "for none")
         self.rounding = rounding
         self.split = 0 if storage["split"] is None else _native.whole(storage["split"], "split", _native.MAX_DIMS)
@@ -46,8 +47,8 @@ class Member:
         self.array, self.view = array, _arrays.weights_of(array, self.what)
         if self.rounding and self.view.dtype == _native.F32 and not self.frozen:
             word = "master" if storage["master"] is not None else "rounding"
-            raise ValueError_(f"{self.what} are float32, which loses nothing: {word} = {storage[word]!r} is for weights of "
-                              "16 bits; add these without it")
+            raise ValueError_(f"{self.what} are float32, which loses nothing: {word} = {storage[word]!r} is for "
+                              "weights of 16 bits; add these without it")
         # Sums of micro-batches are floats, and take gradients of any dtype.
         self.sum = (ctypes.c_float * self.view.count)() if accumulate > 1 else None
         self.grad_dtype = self.view.dtype if grad is None and self.sum is None else grad

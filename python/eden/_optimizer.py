@@ -5,6 +5,7 @@ arrays, so that the memory stays, and refuses what cannot be updated in place.
 """
 import ctypes
 import functools
+import re
 import threading
 import weakref
 from collections.abc import Mapping
@@ -72,6 +73,26 @@ def _config(options):
     return c
 
 
+_OURS = {"lookahead_begin": "lookahead", "lookahead_end": "leaving lookahead", "swap_average": "averaged",
+         "schedule_custom": "schedule", "load_as": "load", "get_at": "get", "set_text": "set", "add_tensor": "add",
+         "get_average": "average_of", "get_state": "state", "set_note": "notes", "no_average": "None"}
+
+
+def translate(text):
+    """A sentence about C's names in those of this module."""
+    text = re.sub(r"\bconfig\.", "", text)
+    text = re.sub(r"\bEDEN_([A-Z0-9_]+)", lambda m: _OURS.get(m[1].lower(), repr(m[1].lower())), text)
+    return re.sub(r"\beden_(\w+)", lambda m: _OURS.get(m[1], m[1]), text)
+
+
+def call(name, *arguments):
+    """Call the library; what it refuses is said in this module's words."""
+    try:
+        _native.call(name, *arguments)
+    except _native.Error as error:
+        raise type(error)(translate(str(error))) from None
+
+
 class _Use:
     """Who uses an optimizer now."""
     __slots__ = ("thread",)
@@ -132,7 +153,7 @@ class Base:
         self._busy, self._members, self._pack_, self._functions, self._kept = {}, {}, None, {}, []
         self._groups = {None: self._spelling}
         handle = ctypes.c_void_p()
-        _native.call("eden_optimizer_create", ctypes.byref(handle), self._spelling.key.encode(), ctypes.byref(config))
+        call("eden_optimizer_create", ctypes.byref(handle), self._spelling.key.encode(), ctypes.byref(config))
         self._handle_ = handle
         # Not at exit: another thread may be in a step then, and the memory goes with the process.
         self._finalizer = weakref.finalize(self, lib.eden_optimizer_destroy, handle)
@@ -175,7 +196,7 @@ class Base:
         spelling = self._spelling if rule is None else spelling_of(rule)
         settings = {key: plain(value) for key, value in settings.items()}
         values = self._read(spelling, settings)
-        _native.call("eden_add_group", self._handle, _native.encode(name), spelling.key.encode() if rule is not None
+        call("eden_add_group", self._handle, _native.encode(name), spelling.key.encode() if rule is not None
                      else None, None)
         self._groups[name] = spelling
         self._set_values(name, spelling, values)
@@ -200,7 +221,7 @@ class Base:
         for m in members:
             self._members[m.name] = m  # before the library knows: it must stay
             try:
-                _native.call("eden_add_tensor", self._handle, m.c_name, ctypes.byref(m.describe()),
+                call("eden_add_tensor", self._handle, m.c_name, ctypes.byref(m.describe()),
                              None if group is None else _native.encode(group))
             except Exception:
                 del self._members[m.name]
@@ -240,7 +261,7 @@ class Base:
         c_group = None if group is None else _native.encode(group)
         at = spelling.rule.at
         for index in sorted(values, key=lambda i: bool(lib.eden_rule_allows(at, i, values[i]))):
-            _native.call("eden_set", self._handle, c_group, spelling.rule.hypers[index].name.encode(), values[index])
+            call("eden_set", self._handle, c_group, spelling.rule.hypers[index].name.encode(), values[index])
 
     def _check_together(self, group):
         spelling = self._groups[group]
@@ -249,9 +270,9 @@ class Base:
     def _value(self, group, name, step):
         value, c_group = ctypes.c_double(), None if group is None else _native.encode(group)
         if step is None:
-            _native.call("eden_get", self._handle, c_group, name.encode(), ctypes.byref(value))
+            call("eden_get", self._handle, c_group, name.encode(), ctypes.byref(value))
         else:
-            _native.call("eden_get_at", self._handle, c_group, name.encode(), step, ctypes.byref(value))
+            call("eden_get_at", self._handle, c_group, name.encode(), step, ctypes.byref(value))
         return value.value
 
     @exclusive
@@ -291,14 +312,14 @@ class Base:
             self._kept.append(at)
             self._functions[group, name] = schedule, at
             try:
-                _native.call("eden_schedule_custom", handle, c_group, c_name,
+                call("eden_schedule_custom", handle, c_group, c_name,
                              ctypes.cast(lib.eden_arrays_factor, ctypes.c_void_p), ctypes.addressof(at))
             except Exception:
                 self._functions[group, name] = before
                 raise
             return
         text = None if schedule is None else _native.encode(schedule, "a schedule")
-        _native.call("eden_schedule", handle, c_group, c_name, text)
+        call("eden_schedule", handle, c_group, c_name, text)
         self._functions[group, name] = None
 
     def _bring_factors(self, step):

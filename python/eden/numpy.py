@@ -1,6 +1,6 @@
 """Optimizers on arrays: NumPy's, and all that speak the buffer protocol or DLPack.
 
-    optimizer = eden.numpy.Adam({"w": w, "b": b}, lr=1e-3)
+    optimizer = eden.numpy.CLASS({"w": w, "b": b}, lr=1e-3)
     optimizer.step({"w": gradient_of_w, "b": gradient_of_b})
 
 The arrays are updated in place; what cannot be is refused by name. Names and defaults are
@@ -16,7 +16,7 @@ from collections import namedtuple
 from . import _arrays, _native
 from ._members import STORAGE
 from ._native import E_ORDER, TypeError_, ValueError_, lib
-from ._optimizer import OPTIONS, SPELLINGS, Base, asking, exclusive, plain
+from ._optimizer import OPTIONS, SPELLINGS, Base, asking, call, exclusive, plain, translate
 
 _PARTS = {"all": 3, "weights": _native.WEIGHTS, "optimizer": _native.OPTIM}
 _WORDS = [
@@ -28,7 +28,8 @@ _WORDS = [
     ("frozen", "True: never updated, but in checkpoints"),
     ("schedule", "dict from settings to schedules, see schedule()"),
     ("clip_norm, clip_value", "clip all gradients together to a norm, and each value before that; 0: off"),
-    ("accumulate", "so many calls of step() make one step, with the mean of their gradients"),
+    ("accumulate", "so many calls of step() make one step, with the mean of their gradients, which are "
+     "summed in 4 bytes a weight"),
     ("nonfinite", "what a NaN in a gradient does: 'refuse', 'skip' or 'apply'"),
     ("maximize", "climb instead of descend"),
     ("loss_scale, loss_scale_window", "the first scale of the loss, which finds its own size; 0: off"),
@@ -112,11 +113,11 @@ class Optimizer(Base):
         self._check_weights()
         held = pack.fill(self._mapping(grads, "gradients"))
         self._bring_factors(lib.eden_steps(handle) + 1)
-        _native.call("eden_arrays_take_step", handle, ctypes.byref(pack.step))
+        call("eden_arrays_take_step", handle, ctypes.byref(pack.step))
         del held
 
     def lookahead(self):
-        """`with opt.lookahead():` the weights are where the momentum leads; compute gradients and step()
+        """`with opt.lookahead():` the weights are where the step will lead; compute gradients and step()
         there. Without a step they return."""
         return _Between(self._look_ahead, self._look_back)
 
@@ -125,7 +126,7 @@ class Optimizer(Base):
         handle, pack = self._handle, self._pack()
         self._check_weights()
         self._bring_factors(lib.eden_steps(handle) + 1)
-        _native.call("eden_arrays_look_ahead", handle, ctypes.byref(pack.step), pack.look_ahead_places())
+        call("eden_arrays_look_ahead", handle, ctypes.byref(pack.step), pack.look_ahead_places())
 
     @exclusive
     def _look_back(self):
@@ -134,7 +135,7 @@ class Optimizer(Base):
         error = _native.CError()
         status = lib.eden_lookahead_end(self._handle, ctypes.byref(error))
         if status and status != E_ORDER:  # which says that a step has brought them back
-            raise _native.failure(status, error.text.decode("utf-8", "replace"))
+            raise _native.failure(status, translate(error.text.decode("utf-8", "replace")))
 
     def averaged(self):
         """`with opt.averaged():` the averages are in the weights' place, to be read, or saved by
@@ -144,12 +145,12 @@ class Optimizer(Base):
     @exclusive
     def _swap(self):
         self._check_weights()
-        _native.call("eden_swap_average", self._handle)
+        call("eden_swap_average", self._handle)
 
     @exclusive
     def report(self, loss):
         """Tell every plateau() schedule a loss; smaller is better."""
-        _native.call("eden_report", self._handle, _native.number(plain(loss), "loss"))
+        call("eden_report", self._handle, _native.number(plain(loss), "loss"))
 
     # ---- looking inside ------------------------------------------------------------------------
 
@@ -200,21 +201,21 @@ class Optimizer(Base):
 
     @exclusive
     def _set_note(self, key, value):
-        _native.call("eden_set_note", self._handle, _native.encode(key, "a note's key"), value)
+        call("eden_set_note", self._handle, _native.encode(key, "a note's key"), value)
 
     @exclusive
     def steps_of(self, name):
         """Steps that these weights have taken."""
         steps = ctypes.c_uint64()
-        _native.call("eden_tensor_steps", self._handle, _native.encode(name), ctypes.byref(steps))
+        call("eden_tensor_steps", self._handle, _native.encode(name), ctypes.byref(steps))
         return steps.value
 
     def _copy(self, function, *names):
         count = ctypes.c_uint64()
         names = [_native.encode(name) for name in names]
-        _native.call(function, self._handle, *names, None, 0, ctypes.byref(count))
+        call(function, self._handle, *names, None, 0, ctypes.byref(count))
         values = array("f", bytes(4 * count.value))
-        _native.call(function, self._handle, *names, values.buffer_info()[0] if values else None, count.value,
+        call(function, self._handle, *names, values.buffer_info()[0] if values else None, count.value,
                      ctypes.byref(count))
         return values
 
@@ -239,7 +240,7 @@ class Optimizer(Base):
         """Write a checkpoint: "weights", "optimizer" (everything else) or "all". The file appears whole or
         not at all, and the one that was there stays as PATH.old."""
         self._check_weights()
-        _native.call("eden_save", self._handle, _path(path), self._parts(parts))
+        call("eden_save", self._handle, _path(path), self._parts(parts))
 
     @exclusive
     def load(self, path, parts="all", partial=False, convert=False):
@@ -254,7 +255,7 @@ class Optimizer(Base):
                                     tell=ctypes.cast(lib.eden_arrays_tell, ctypes.c_void_p),
                                     context=ctypes.addressof(told))
         try:
-            _native.call("eden_arrays_load", handle, _path(path), flags, ctypes.byref(report), ctypes.byref(pack.step))
+            call("eden_arrays_load", handle, _path(path), flags, ctypes.byref(report), ctypes.byref(pack.step))
         except _native.Error as error:
             error.differences = self._told(room, told)
             raise
@@ -293,8 +294,8 @@ class Optimizer(Base):
         self.close()
 
     def __reduce_ex__(self, protocol):
-        raise TypeError_(f"a {type(self).__name__} is neither copied nor pickled: it updates arrays where they are, and "
-                         "a copy would have none; use save(), and load() in another")
+        raise TypeError_(f"a {type(self).__name__} is neither copied nor pickled: it updates arrays where they are, "
+                         "and a copy would have none; use save(), and load() in another")
 
     def __repr__(self):
         if not self._handle_:
@@ -306,7 +307,8 @@ def _class(spelling):
     """The class of a rule or a preset."""
     extra = {**STORAGE, **OPTIONS}
     taken = {a.name for a in (*spelling.arguments, *spelling.extra)}
-    assert not taken & {*extra, "weights", "group", "rule", "name"}, f"{spelling.name}: a setting has a name of this module"
+    taken &= {*extra, "weights", "group", "rule", "name"}
+    assert not taken, f"{spelling.name}: {taken} are names of this module"
     first = inspect.Parameter("weights", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     words = ("weights", "dict from names to arrays of float32, float16 or bfloat16, which are updated in place")
     return type(spelling.name, (Optimizer,), {

@@ -43,8 +43,9 @@ class Arrays(Case):
                 self.refused(TypeError, "gradient of 'w' is .*NumPy", self.opt.step, {"w": wrong})
 
     def test_buffers_of_other_types(self):
-        for wrong in (array.array("d", [1, 2]), array.array("i", [1, 2]), b"12345678", bytearray(8), memoryview(b"1234"),
-                      (ctypes.c_double * 2)(), (ctypes.c_float.__ctype_be__ * 2)(), (ctypes.c_void_p * 2)()):
+        for wrong in (array.array("d", [1, 2]), array.array("i", [1, 2]), b"12345678", bytearray(8),
+                      memoryview(b"1234"), (ctypes.c_double * 2)(), (ctypes.c_float.__ctype_be__ * 2)(),
+                      (ctypes.c_void_p * 2)()):
             self.refused(TypeError, "float32, float16 or bfloat16", en.SGD, {"w": wrong})
             self.refused(TypeError, "float32, float16 or bfloat16", self.opt.step, {"w": wrong})
 
@@ -81,7 +82,8 @@ class Arrays(Case):
     def test_arrays_of_numpy(self):
         good = np.ones((4, 4), np.float32)
         for wrong in (np.ones(2), np.ones(2, ">f4"), np.ones(2, object), np.ones(2, int), np.ones(2, bool),
-                      np.ones(2, complex), np.ones(2, [("a", "f4")]), np.array(["a"]), np.ones(2, "M8[s]"), np.float64(1)):
+                      np.ones(2, complex), np.ones(2, [("a", "f4")]), np.array(["a"]), np.ones(2, "M8[s]"),
+                      np.float64(1)):
             self.refused(TypeError, "weights 'w'", en.SGD, {"w": wrong})
             self.refused(TypeError, "gradient of 'w'", self.opt.step, {"w": wrong})
         for wrong in (good.T[:, :2], good[::-1], good[:, ::2], good[1:3, 1:3], np.ones((3, 4), np.float32).T):
@@ -140,7 +142,8 @@ class Numbers(Case):
                       {"clip_value": math.nan}, {"loss_scale": 3.0}, {"average": "mean"}, {"average_start": 3},
                       {"average": "ema"}, {"average": "ema", "average_decay": 1.0}, {"maximize": 2}, {"state": "f64"},
                       {"master": "f16"}, {"rounding": "up"}, {"master": "f32", "rounding": "kahan"}, {"split": 9},
-                      {"grad_dtype": "q8"}, {"frozen": "no"}, {"state": ["f32"]}, {"master": "split"}, {"rounding": "kahan"}):
+                      {"grad_dtype": "q8"}, {"frozen": "no"}, {"state": ["f32"]}, {"master": "split"},
+                      {"rounding": "kahan"}):
             self.refused((TypeError, ValueError), next(iter(words)), en.SGD, {"w": floats(1)}, **words)
 
     def test_steps_and_losses(self):
@@ -151,6 +154,16 @@ class Numbers(Case):
         self.refused(eden.Error, "foo", self.opt.schedule, "lr", "foo(1)")
         self.refused(TypeError, "schedule", self.opt.schedule, "lr", 0.5)
         self.refused(eden.Error, "nesterov", self.opt.schedule, "nesterov", lambda s: 1)
+
+    def test_sentences_say_what_python_calls_it(self):
+        opt = en.SGD({"w": floats(1)}, lr=1.0, momentum=0.5, lookahead=True, average="swa", accumulate=2)
+        for words, call in (("wants lookahead", lambda: opt.step({"w": floats(1)})),
+                            ("averaged: no step", opt.averaged().__enter__),
+                            ("^clip_norm = ", lambda: en.SGD({}, clip_norm=-1.0)),
+                            ("get: ", lambda: opt.get("lr", step=0))):
+            with self.assertRaisesRegex(eden.Error, words) as caught:
+                call()
+            self.assertNotRegex(str(caught.exception), "(?i)eden_|config")
 
     def test_paths(self):
         for call in (self.opt.save, self.opt.load):

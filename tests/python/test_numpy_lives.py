@@ -264,7 +264,8 @@ class Interrupts(Case):
 class Ends(Case):
     """P05: copies and ends."""
     def test_copies_are_refused(self):
-        for make in (copy.copy, copy.deepcopy, pickle.dumps, lambda o: pickle.dumps(o, 0), lambda o: copy.deepcopy([o])):
+        for make in (copy.copy, copy.deepcopy, pickle.dumps, lambda o: pickle.dumps(o, 0),
+                     lambda o: copy.deepcopy([o])):
             self.refused(TypeError, "SGD is neither copied nor pickled.*save", make, self.opt)
         self.assertIs(pickle.loads(pickle.dumps(en.SGD)), en.SGD)
 

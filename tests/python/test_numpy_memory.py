@@ -183,7 +183,8 @@ class Numpy(Case):
         self.assertLess(abs(down - 0.25), 6 * math.sqrt(0.25 * 0.75 / n))
 
     def test_numbers_of_numpy(self):
-        opt = en.SGD({"w": np.ones(2, np.float32)}, lr=np.float32(0.1), accumulate=np.int64(1), seed=np.uint64(2**64 - 1))
+        opt = en.SGD({"w": np.ones(2, np.float32)}, lr=np.float32(0.1), accumulate=np.int64(1),
+                     seed=np.uint64(2**64 - 1))
         self.assertEqual(opt.get("lr"), f32(0.1))
         opt.set(lr=np.float64(0.1), momentum=np.int8(0))
         self.assertEqual(opt.get("lr"), 0.1)
