@@ -194,16 +194,19 @@ class Base:
         that rule's defaults; storage options among them are for the arrays given here."""
         storage = self._storage_with({key: settings.pop(key) for key in STORAGE if key in settings})
         spelling = self._spelling if rule is None else spelling_of(rule)
-        settings = {key: plain(value) for key, value in settings.items()}
-        values = self._read(spelling, settings)
-        call("eden_add_group", self._handle, _native.encode(name), spelling.key.encode() if rule is not None
-                     else None, None)
+        values = self._read(spelling, {key: plain(value) for key, value in settings.items()})
+        before = spelling.values
+        if rule is None:
+            before = [self._value(None, h.name, None) for h in spelling.rule.hypers]
+        spelling.check([values.get(i, value) for i, value in enumerate(before)])
+        members, schedules = self._prepare({} if weights is None else weights, storage), schedule or {}
+        own = None if rule is None else spelling.key.encode()
+        call("eden_add_group", self._handle, _native.encode(name), own, None)
         self._groups[name] = spelling
         self._set_values(name, spelling, values)
-        self._check_together(name)
-        for key, one in self._mapping(schedule or {}, "schedule").items():
+        for key, one in self._mapping(schedules, "schedule").items():
             self._schedule(key, one, name)
-        self._add({} if weights is None else weights, name, storage)
+        self._register(members, name)
 
     def _storage_with(self, storage):
         for name in storage:
@@ -213,11 +216,17 @@ class Base:
 
     def _add(self, weights, group, storage):
         self._spelling_of_group(group)
+        self._register(self._prepare(weights, storage), group)
+
+    def _prepare(self, weights, storage):
         members = [Member(name, array, storage, self._accumulate)
                    for name, array in self._mapping(weights, "weights").items()]
         for m in members:
             if m.name in self._members:
                 raise NameError_(f"{m.what} are there already; each array has a name of its own")
+        return members
+
+    def _register(self, members, group):
         for m in members:
             self._members[m.name] = m  # before the library knows: it must stay
             try:
@@ -262,10 +271,6 @@ class Base:
         at = spelling.rule.at
         for index in sorted(values, key=lambda i: bool(lib.eden_rule_allows(at, i, values[i]))):
             call("eden_set", self._handle, c_group, spelling.rule.hypers[index].name.encode(), values[index])
-
-    def _check_together(self, group):
-        spelling = self._groups[group]
-        spelling.check([self._value(group, h.name, None) for h in spelling.rule.hypers])
 
     def _value(self, group, name, step):
         value, c_group = ctypes.c_double(), None if group is None else _native.encode(group)

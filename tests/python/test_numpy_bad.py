@@ -155,6 +155,18 @@ class Numbers(Case):
         self.refused(TypeError, "schedule", self.opt.schedule, "lr", 0.5)
         self.refused(eden.Error, "nesterov", self.opt.schedule, "nesterov", lambda s: 1)
 
+    def test_a_group_that_is_refused_is_not_there(self):
+        self.refused(ValueError, "nesterov", self.opt.add_group, "g", nesterov=True)
+        self.refused(ValueError, "betas|beta1", self.opt.add_group, "g", rule="adam", betas=(1.0, 0.5))
+        self.refused(TypeError, "'v'", self.opt.add_group, "g", {"v": [1.0]})
+        self.refused(LookupError, "no setting", self.opt.add_group, "g", speed=1.0)
+        self.refused(LookupError, "no group 'g'", self.opt.get, "lr", "g")
+        self.opt.add_group("g", {"v": floats(1)}, momentum=0.5, nesterov=True)
+
+    def test_a_function_that_is_refused_is_not_called(self):
+        self.refused(eden.Error, "nesterov", self.opt.schedule, "nesterov", lambda step: 1 / 0)
+        self.refused(eden.Error, "speed", self.opt.schedule, "speed", lambda step: 1 / 0)
+
     def test_sentences_say_what_python_calls_it(self):
         opt = en.SGD({"w": floats(1)}, lr=1.0, momentum=0.5, lookahead=True, average="swa", accumulate=2)
         for words, call in (("wants lookahead", lambda: opt.step({"w": floats(1)})),

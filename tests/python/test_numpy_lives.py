@@ -102,6 +102,20 @@ class Lives(Case):
         self.refused(ValueError, "read-only", opt.step, {"w": np.ones(4, np.float32)})
         self.assertEqual(v.tolist(), [0] * 4)
 
+    @unittest.skipUnless(np and hasattr(np, "from_dlpack"), "NumPy 2 is not here")
+    def test_memory_that_is_exchanged(self):
+        class Holder:
+            def __dlpack__(self, **words):
+                return self.of.__dlpack__(**words)
+        holder = Holder()
+        holder.of = first = np.zeros(4, np.float32)
+        opt = en.SGD({"w": holder}, lr=1.0)
+        holder.of = np.zeros(4, np.float32)
+        self.refused(ValueError, "resized or moved", opt.step, {"w": first})
+        holder.of = first
+        opt.step({"w": np.ones(4, np.float32)})
+        self.assertEqual(first.tolist(), [-1] * 4)
+
     def test_what_is_collected_is_freed(self):
         opt = en.SGD({"w": floats(1)}, lr=1.0)
         free = opt._finalizer

@@ -149,6 +149,18 @@ class Numpy(Case):
         self.assertIn((3, 5), shapes)
         self.assertTrue(shapes & {(3,), (5,)})
 
+    def test_first_dimensions_that_make_the_rows(self):
+        for split, want in ((1, {(2,), (12,)}), (2, {(6,), (4,)})):
+            opt = en.Adafactor({"w": np.ones((2, 3, 4), np.float32)}, min_factored=1, split=split)
+            opt.step({"w": np.ones((2, 3, 4), np.float32)})
+            shapes = set()
+            for slot in type(opt)._spelling.rule.slots:
+                try:
+                    shapes.add(opt.state("w", slot.name).shape)
+                except eden.Error:
+                    pass
+            self.assertLessEqual(want, shapes)
+
     def test_sixteen_bits(self):
         kinds = [np.float16] + ([ml_dtypes.bfloat16] if ml_dtypes else [])
         for kind in kinds:
