@@ -161,7 +161,8 @@ class Numbers(Case):
         self.refused(TypeError, "'v'", self.opt.add_group, "g", {"v": [1.0]})
         self.refused(LookupError, "no setting", self.opt.add_group, "g", speed=1.0)
         self.refused(LookupError, "no group 'g'", self.opt.get, "lr", "g")
-        self.opt.add_group("g", {"v": floats(1)}, momentum=0.5, nesterov=True)
+        self.opt.set(momentum=0.5)
+        self.opt.add_group("g", {"v": floats(1)}, nesterov=True)
 
     def test_a_function_that_is_refused_is_not_called(self):
         self.refused(eden.Error, "nesterov", self.opt.schedule, "nesterov", lambda step: 1 / 0)

@@ -212,7 +212,7 @@ class OnlyDLPack:
 
 
 class DLPack(Case):
-    @unittest.skipUnless(np and int(np.__version__.split(".")[0]) >= 2, "NumPy 2 is not here")
+    @unittest.skipUnless(np and np.lib.NumpyVersion(np.__version__) >= "2.1.0", "NumPy 2.1 is not here")
     def test_without_buffers(self):
         w, g = np.zeros((2, 3), np.float32), np.arange(6, dtype=np.float32).reshape(3, 2)
         opt = en.SGD({"w": OnlyDLPack(w)}, lr=1.0)
