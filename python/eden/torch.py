@@ -28,7 +28,8 @@ import torch as _torch
 from . import _native
 from ._native import TypeError_, ValueError_
 from ._rules import spellings
-from ._torch_engine import Engine, check_parameter, storage_of
+from ._torch_engine import Engine
+from ._torch_state import check_parameter, storage_of
 
 _GROUP_OPTIONS = {"state": None, "master": None, "rounding": "nearest", "split": None}
 _PYTORCH = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
@@ -79,10 +80,14 @@ class Optimizer(_torch.optim.Optimizer):
                                   "differentiated; torch.optim can do it")
         if group["split"] is not None:
             _native.whole(group["split"], "split", _native.MAX_DIMS)
+        for name in self._argument_names:
+            value = group[name]
+            if isinstance(value, _torch.Tensor) and value.numel() != 1:
+                raise ValueError_(f"{name} is a tensor of {value.numel()} elements, and has to be one number")
         names = group.get("param_names")
         for i, p in enumerate(group["params"]):
             who = f"parameter {names[i]!r}" if names else f"parameter {i} of group {len(self.param_groups) - 1}"
-            check_parameter(p, who)
+            check_parameter(p, who, now=False)
             storage_of(group, p, who)
         self._spelling.settings(group, 1e-7)
 
