@@ -1,15 +1,14 @@
 """Eden's steps against PyTorch's, optax's and the papers' formulas in float64, element by element.
 
 One step is compared at a time, from the same weights, gradients and state, so that what is seen is
-the step's own error. The weights themselves are float32, and their rounding cannot be avoided: an
-update is taken to agree within 1e-6 of its size and one rounding of the weight.
+the step's own error. The weights themselves are float32, and the rounding of each by either library
+cannot be avoided: an update agrees within 1e-6 of its size and these roundings.
 """
 import copy
-import itertools
 import math
 import unittest
 
-from torch_world import CASES, OPTIONS, eden, gradients, make, run, torch, weights
+from torch_world import CASES, FULLEST, eden, gradients, make, run, torch, weights
 
 try:
     import jax
@@ -17,14 +16,14 @@ try:
 except ImportError:
     optax = None
 
-ULP = 2.0 ** -24  # half a unit of float32 in the last place, relative to the value
+ROUNDING = 2.0 ** -24  # one rounding of a float32, relative to its value
 
 
-def update_errors(after, exact_after, before):
-    """By how much each element's update is off, in units of what is allowed."""
-    after, exact, before = after.detach().double(), exact_after.detach().double(), before.double()
-    allowed = 1e-6 * (exact - before).abs() + 2 * ULP * torch.maximum(after.abs(), before.abs()) + 1e-45
-    return (after - exact).abs() / allowed
+def off(after, exact, before):
+    """By how many roundings of the weight an update is off, beyond 1e-6 of its size: the worst element."""
+    after, exact, before = after.detach().double(), exact.detach().double(), before.double()
+    beyond = (after - exact).abs() - 1e-6 * (exact - before).abs()
+    return float((beyond / (ROUNDING * torch.maximum(after.abs(), before.abs()) + 1e-45)).max())
 
 
 def exactly(name, options, params, state):
@@ -36,7 +35,6 @@ def exactly(name, options, params, state):
         options = {**options, "eps": (torch.finfo(torch.float32).eps if options.get("eps", (None,))[0] is None
                                       else options["eps"][0], options.get("eps", (None, 1e-3))[1])}
     referee = make(torch.optim, name, doubles, {**options, "foreach": False})
-    # Settings of PyTorch's floats: a library that keeps them as float32 would differ by more than is allowed.
     state = copy.deepcopy(state)
     for group in state["param_groups"]:
         group["eps"] = options["eps"] if name == "Adafactor" else group.get("eps")
@@ -50,7 +48,6 @@ def exactly(name, options, params, state):
 class WithTorch(unittest.TestCase):
     def test_100_steps(self):
         """Each step of Eden's from where PyTorch is."""
-        ours, theirs, nearer = 0.0, 0.0, []
         for name, options in CASES:
             with self.subTest(name, options=options):
                 params = weights(shapes=((13, 9), (17,), ()))
@@ -65,28 +62,23 @@ class WithTorch(unittest.TestCase):
                         for p, q in zip(own, params):
                             p.copy_(q)
                             p.grad = q.grad.clone()
-                    if step:
-                        optimizer.load_state_dict(peer.state_dict())
-                    # Doubles take over state of floats, and 100 steps of the referee cost what 10 show.
-                    exact = exactly(name, options, params, peer.state_dict()) if step % 10 == 9 else None
+                    for p, q in zip(own, params) if step else ():
+                        for key, kept in peer.state[q].items():
+                            optimizer.state[p][key].copy_(kept)
+                    # Doubles take over state of floats, and 100 steps of the referee cost what 5 show.
+                    exact = exactly(name, options, params, peer.state_dict()) if step % 20 == 19 else None
                     peer.step(), optimizer.step()
-                    apart = max(apart, *(float(update_errors(p, q, b).max())
-                                         for p, q, b in zip(own, params, before)))
+                    apart = max(apart, *map(off, own, params, before))
                     if exact:
-                        worst = max(worst, *(float(update_errors(p, q, b).max())
-                                             for p, q, b in zip(own, exact, before)))
-                        worst_peer = max(worst_peer, *(float(update_errors(p, q, b).max())
-                                                       for p, q, b in zip(params, exact, before)))
-                self.assertLess(worst, 1.0, "Eden against the exact step")
-                # Where they are further apart than allowed it is PyTorch that is off.
-                if apart > 1.0:
-                    self.assertLess(worst, worst_peer)
-                    nearer.append(name)
-                ours, theirs = max(ours, worst), max(theirs, worst_peer)
-        self.assertLessEqual(ours, max(theirs, 1.0))
+                        worst = max(worst, *map(off, own, exact, before))
+                        worst_peer = max(worst_peer, *map(off, params, exact, before))
+                # Each rounds the weight, so that they are two roundings apart at most.
+                self.assertLess(apart, 2.0, "Eden against PyTorch")
+                # The exact step is further from both where a rule rounds on its way.
+                self.assertLess(worst, max(1.0, 1.1 * worst_peer), "Eden against the exact step")
 
     def test_100_steps_each_on_its_own(self):
-        for name, options in CASES:
+        for name, options in FULLEST:
             with self.subTest(name, options=options):
                 theirs = run(make(torch.optim, name, peer := weights(), options), peer, 0, 100)
                 ours = run(make(eden.torch, name, own := weights(), options), own, 0, 100)

@@ -6,7 +6,7 @@ import signal
 import threading
 import unittest
 
-from torch_world import CASES, OPTIONS, eden, gap, gradients, make, run, torch, values, weights
+from torch_world import FULLEST, OPTIONS, eden, gap, gradients, make, run, torch, values, weights
 
 SHAPE = (4, 3, 5, 2)
 LAYOUTS = {
@@ -33,7 +33,7 @@ def pair(name, options, shape, layout_p, layout_g, steps=4, dtype=torch.float32)
 class Layouts(unittest.TestCase):
     def test_any_order_of_elements(self):
         same = torch.Tensor.contiguous
-        for name, options in CASES:
+        for name, options in FULLEST:
             for kind, layout in LAYOUTS.items():
                 for weight, gradient in ((layout, layout), (layout, same), (same, layout)):
                     with self.subTest(name, options=options, kind=kind):
@@ -72,7 +72,7 @@ class Layouts(unittest.TestCase):
             optimizer.step()
 
     def test_scalars_and_empty_tensors(self):
-        for name, options in CASES:
+        for name, options in FULLEST:
             ends = []
             for module in (torch.optim, eden.torch):
                 # PyTorch's divides by the number of elements.

@@ -23,6 +23,8 @@ OPTIONS = {
     "Adafactor": [{}, {"beta2_decay": -0.5}, {"eps": (1e-20, 1e-2)}, {"d": 2.0}, {"weight_decay": 0.1},
                   {"maximize": True}],
 }
+# One a class, with as much state as it can have.
+FULLEST = [(name, max(all_options, key=len)) for name, all_options in OPTIONS.items()]
 CASES = [(name, options) for name, all_options in OPTIONS.items() for options in all_options]
 
 
