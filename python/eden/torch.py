@@ -28,11 +28,13 @@ import torch as _torch
 from . import _native
 from ._native import TypeError_, ValueError_
 from ._rules import spellings
-from ._torch_engine import Engine, check_parameter, storage_of
+from ._torch_engine import Engine
+from ._torch_state import check_parameter, storage_of
 
 _GROUP_OPTIONS = {"state": None, "master": None, "rounding": "nearest", "split": None}
 _PYTORCH = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
 _OPTIONS = {"clip_norm": 0.0, "clip_value": 0.0, "nonfinite": "apply", "threads": None, "seed": 0}
+_is_compiling = getattr(_torch.compiler, "is_compiling", lambda: False)
 _WORDS = [("maximize", "climb instead of descend. Default: False"),
           ("foreach, fused", "taken, and nothing else: results and speed do not depend on them"),
           ("capturable, differentiable", "only False"),
@@ -59,7 +61,7 @@ class Optimizer(_torch.optim.Optimizer):
         del given["params"]
         self._options = _checked_options({name: given.pop(name) for name in _OPTIONS})
         self._engine = None
-        self._spelling.settings(given, 1e-7)
+        self._check_settings(given)
         super().__init__(params, given)
 
     # ---- groups -----------------------------------------------------------------------
@@ -79,11 +81,18 @@ class Optimizer(_torch.optim.Optimizer):
                                   "differentiated; torch.optim can do it")
         if group["split"] is not None:
             _native.whole(group["split"], "split", _native.MAX_DIMS)
+        self._check_settings(group)
         names = group.get("param_names")
         for i, p in enumerate(group["params"]):
             who = f"parameter {names[i]!r}" if names else f"parameter {i} of group {len(self.param_groups) - 1}"
-            check_parameter(p, who)
+            check_parameter(p, who, now=False)
             storage_of(group, p, who)
+
+    def _check_settings(self, group):
+        for name in self._argument_names:
+            value = group[name]
+            if isinstance(value, _torch.Tensor) and value.numel() != 1:
+                raise ValueError_(f"{name} is a tensor of {value.numel()} elements, and has to be one number")
         self._spelling.settings(group, 1e-7)
 
     def _get_settings(self, group):
@@ -99,7 +108,10 @@ class Optimizer(_torch.optim.Optimizer):
             with _torch.enable_grad():
                 loss = closure()
         with _torch.no_grad():
-            self._step()
+            if _is_compiling():
+                self._step_apart()
+            else:
+                self._step()
         return loss
 
     def _step(self):
@@ -116,6 +128,9 @@ class Optimizer(_torch.optim.Optimizer):
             engine.take_step(self)
         finally:
             engine.lock.release()
+
+    # torch.compile leaves its graph for a step.
+    _step_apart = getattr(_torch, "_disable_dynamo", lambda function: function)(_step)
 
     @property
     def grad_norm(self):
