@@ -1,6 +1,6 @@
 """Type stubs of the modules whose classes are made from the table: for editors and type checkers.
 
-usage: python -m eden._stubs torch|numpy > eden/torch.pyi
+usage: python -m eden._stubs torch|numpy FILE
 The build does this; a rule that is added to the library has its classes here too.
 """
 import sys
@@ -36,6 +36,15 @@ _TAILS = {
               ("rounding", 'Literal["nearest", "stochastic", "kahan"]'), ("split", "Optional[int]"),
               ("clip_norm", "float"), ("clip_value", "float"),
               ("nonfinite", 'Literal["apply", "refuse", "skip"]'), ("threads", "Optional[int]"), ("seed", "int")],
+    "numpy": [("state", 'Literal["f32", "bf16", "f16", "q8"]'), ("master", 'Optional[Literal["f32", "split"]]'),
+              ("rounding", 'Literal["nearest", "stochastic", "kahan"]'), ("split", "Optional[int]"),
+              ("grad_dtype", 'Optional[Literal["f32", "bf16", "f16"]]'), ("frozen", "bool"),
+              ("schedule", "Optional[Mapping[str, Any]]"), ("clip_norm", "float"), ("clip_value", "float"),
+              ("accumulate", "int"), ("nonfinite", 'Literal["refuse", "skip", "apply"]'), ("maximize", "bool"),
+              ("loss_scale", "float"), ("loss_scale_window", "Optional[int]"),
+              ("average", 'Optional[Literal["ema", "swa"]]'), ("average_decay", "Optional[float]"),
+              ("average_start", "Optional[int]"), ("average_every", "Optional[int]"), ("threads", "Optional[int]"),
+              ("seed", "int")],
 }
 
 
@@ -67,13 +76,14 @@ def _class(module, spelling, tail):
     return [*lines, "    ) -> None: ..."]
 
 
-def stubs(module, tail=None):
+def stubs(module):
     """The text of a module's stub file."""
     parts = [_HEADS[module]]
     for spelling in spellings(with_peers=module == "torch"):
-        parts.append("\n".join(_class(module, spelling, tail or _TAILS[module])))
+        parts.append("\n".join(_class(module, spelling, _TAILS[module])))
     return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(stubs(sys.argv[1]))
+    with open(sys.argv[2], "w", encoding="utf-8") as file:
+        file.write(stubs(sys.argv[1]))

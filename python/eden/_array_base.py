@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Mapping
 
 from . import _arrays, _native
-from ._members import STORAGE, Member, Pack, flag, one_of
+from ._array_members import STORAGE, Member, Pack, flag, one_of
 from ._native import NameError_, TypeError_, ValueError_, lib
 from ._rules import spellings
 
@@ -34,35 +34,17 @@ def spelling_of(rule):
     raise NameError_(f"there is no rule {rule!r}; there are {', '.join(SPELLINGS)}")
 
 
-def plain(value):
-    """A number of another library as Python's, where that is exact. Text and times of NumPy would become
-    numbers, too."""
-    if type(value).__name__ in ("bool_", "bool"):
-        return bool(value)
-    dtype = getattr(value, "dtype", None)
-    if getattr(dtype, "kind", "f") not in "fiu" and "float" not in dtype.name:
-        raise TypeError_(f"a setting has to be a real number, not {value!r}")
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(plain, value))
-    if not isinstance(value, int) and hasattr(value, "__index__"):
-        try:
-            return value.__index__()
-        except TypeError:
-            pass
-    return value
-
-
 def _config(options):
     c = _native.Config(size=ctypes.sizeof(_native.Config))
     c.nonfinite = one_of(options["nonfinite"], _native.NONFINITE, "nonfinite")
     c.maximize = flag(options["maximize"], "maximize")
     for name in ("clip_norm", "clip_value", "loss_scale", "average_decay"):
-        setattr(c, name, _native.number(plain(0.0 if options[name] is None else options[name]), name))
+        setattr(c, name, _native.number(0.0 if options[name] is None else options[name], name))
     for name, low, most in (("accumulate", 1, 2**32 - 1), ("loss_scale_window", 1, 2**32 - 1), ("threads", 1, 256),
                             ("average_start", 1, 2**64 - 1), ("average_every", 1, 2**64 - 1),
                             ("seed", 0, 2**64 - 1)):
         if options[name] is not None:
-            value = _native.whole(plain(options[name]), name, most)
+            value = _native.whole(options[name], name, most)
             if value < low:
                 raise ValueError_(f"{name} = {value} has to be at least {low}")
             setattr(c, name, value)
@@ -146,7 +128,7 @@ class Base:
         weights = given.pop("weights")
         self._options = {name: given.pop(name, value) for name, value in OPTIONS.items()}
         self._storage = {name: given.pop(name, value) for name, value in STORAGE.items()}
-        given = {name: plain(value) for name, value in given.items()}
+        given = {name: _native.plain(value) for name, value in given.items()}
         config = _config(self._options)
         self._spelling.settings(given, 0.0)
         self._accumulate = config.accumulate or 1
@@ -194,7 +176,7 @@ class Base:
         that rule's defaults; storage options among them are for the arrays given here."""
         storage = self._storage_with({key: settings.pop(key) for key in STORAGE if key in settings})
         spelling = self._spelling if rule is None else spelling_of(rule)
-        values = self._read(spelling, {key: plain(value) for key, value in settings.items()})
+        values = self._read(spelling, {key: _native.plain(value) for key, value in settings.items()})
         before = spelling.values
         if rule is None:
             before = [self._value(None, h.name, None) for h in spelling.rule.hypers]
@@ -284,7 +266,7 @@ class Base:
     def set(self, group=None, **settings):
         """Change settings of a group, or of None, the optimizer's own, which groups inherit: all or none.
         What they mean together is checked by the next step."""
-        self._set(group, {name: plain(value) for name, value in settings.items()})
+        self._set(group, {name: _native.plain(value) for name, value in settings.items()})
 
     @asking
     def get(self, name, group=None, step=None):
@@ -292,7 +274,7 @@ class Base:
         spelling = self._spelling_of_group(group)
         argument = next((a for a in spelling.arguments if a.name == name), None)
         if step is not None:
-            step = _native.whole(plain(step), "step")
+            step = _native.whole(step, "step")
             self._bring_factors(step)
         hypers = argument.hypers if argument else [h for h in spelling.rule.hypers if h.name == name]
         if not hypers:
@@ -332,7 +314,7 @@ class Base:
         factors = []
         for (_, name), found in list(self._functions.items()):
             if found is not None:
-                value = _native.number(plain(found[0](step)), f"what the schedule of {name} returned at step {step}")
+                value = _native.number(found[0](step), f"what the schedule of {name} returned at step {step}")
                 factors.append((found[1], value))
         for at, value in factors:
             at.step, at.value = step, value

@@ -1,0 +1,277 @@
+"""What the classes of eden.numpy have in common."""
+import ctypes
+import os
+from array import array
+from collections import namedtuple
+
+from . import _arrays, _native
+from ._native import E_ORDER, TypeError_, ValueError_, lib
+from ._array_base import Base, asking, call, exclusive, translate
+
+_PARTS = {"all": 3, "weights": _native.WEIGHTS, "optimizer": _native.OPTIM}
+
+LoadReport = namedtuple("LoadReport", "loaded converted missing different extra differences")
+LoadReport.__doc__ = "What load() did, in arrays, and a sentence for each that was not as in the file."
+
+
+def _floats(values, shape):
+    """Floats as an array of NumPy, or of Python where there is none."""
+    try:
+        import numpy
+    except ImportError:
+        return values
+    return numpy.frombuffer(values, dtype=numpy.float32).reshape(shape) if len(values) else \
+        numpy.zeros(shape, dtype=numpy.float32)
+
+
+def _path(path):
+    """A path as bytes, exactly."""
+    try:
+        data = os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError_(f"the path {path!r} has characters that the system's encoding does not have") from None
+    except TypeError:
+        raise TypeError_(f"a path is text, bytes or a PathLike, not {type(path).__name__}") from None
+    if b"\0" in data:
+        raise ValueError_(f"the path {path!r} has a NUL in it")
+    return data
+
+
+class _Notes:
+    """Text that travels in the checkpoint, by key."""
+    def __init__(self, owner):
+        self._owner = owner
+
+    def get(self, key, default=None):
+        return self._owner._note(key, default)
+
+    def __contains__(self, key):
+        return self.get(key) is not None
+
+    def __getitem__(self, key):
+        value = self.get(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key, value):
+        self._owner._set_note(key, _native.encode(value, "a note"))
+
+    def __delitem__(self, key):
+        self[key]
+        self._owner._set_note(key, None)
+
+
+class _Between:
+    """Weights that are elsewhere within a `with`."""
+    def __init__(self, begin, end):
+        self._begin, self._end = begin, end
+
+    def __enter__(self):
+        self._begin()
+
+    def __exit__(self, *_):
+        self._end()
+
+
+class Optimizer(Base):
+    """What the classes have in common; see the module's text."""
+
+    # ---- a step -----------------------------------------------------------------------------
+
+    @exclusive
+    def step(self, grads):
+        """Update the weights from a dict of gradients. None, or nothing, is no gradient: those weights stay.
+        Gradients are only read; one that is not contiguous is copied. If this raises nothing has changed."""
+        handle, pack = self._handle, self._pack()
+        self._check_weights()
+        held = pack.fill(self._mapping(grads, "gradients"))
+        self._bring_factors(lib.eden_steps(handle) + 1)
+        call("eden_arrays_take_step", handle, ctypes.byref(pack.step))
+        del held
+
+    def lookahead(self):
+        """`with opt.lookahead():` the weights are where the step will lead; compute gradients and step()
+        there. Without a step they return."""
+        return _Between(self._look_ahead, self._look_back)
+
+    @exclusive
+    def _look_ahead(self):
+        handle, pack = self._handle, self._pack()
+        self._check_weights()
+        self._bring_factors(lib.eden_steps(handle) + 1)
+        call("eden_arrays_look_ahead", handle, ctypes.byref(pack.step), pack.look_ahead_places())
+
+    @exclusive
+    def _look_back(self):
+        if not self._handle_:
+            return
+        error = _native.CError()
+        status = lib.eden_lookahead_end(self._handle, ctypes.byref(error))
+        if status and status != E_ORDER:  # which says that a step has brought them back
+            raise _native.failure(status, translate(error.text.decode("utf-8", "replace")))
+
+    def averaged(self):
+        """`with opt.averaged():` the averages are in the weights' place, to be read, or saved by
+        save(path, parts="weights")."""
+        return _Between(self._swap, lambda: self._swap() if self._handle_ else None)
+
+    @exclusive
+    def _swap(self):
+        self._check_weights()
+        call("eden_swap_average", self._handle)
+
+    @exclusive
+    def report(self, loss):
+        """Tell every plateau() schedule a loss; smaller is better."""
+        call("eden_report", self._handle, _native.number(loss, "loss"))
+
+    # ---- looking inside ------------------------------------------------------------------------
+
+    @property
+    @asking
+    def steps(self):
+        """Steps taken."""
+        return lib.eden_steps(self._handle)
+
+    @property
+    @asking
+    def skipped(self):
+        """Steps left out, by nonfinite='skip' or for the loss scale."""
+        return lib.eden_skipped(self._handle)
+
+    @property
+    @asking
+    def grad_norm(self):
+        """Norm of all gradients at the last step that measured it, before clipping; 0 without clip_norm."""
+        return lib.eden_grad_norm(self._handle)
+
+    @property
+    @asking
+    def loss_scale(self):
+        """What to multiply the loss by before its gradients are computed."""
+        return lib.eden_loss_scale(self._handle)
+
+    @property
+    @asking
+    def state_bytes(self):
+        """Bytes of all state."""
+        return lib.eden_state_bytes(self._handle)
+
+    @property
+    def names(self):
+        """Names of all arrays."""
+        return list(self._members)
+
+    @property
+    def notes(self):
+        """Text of your own that travels in the checkpoint: opt.notes["epoch"] = "3"."""
+        return _Notes(self)
+
+    @asking
+    def _note(self, key, default):
+        text = lib.eden_note(self._handle, _native.encode(key, "a note's key"))
+        return default if text is None else text.decode()
+
+    @exclusive
+    def _set_note(self, key, value):
+        call("eden_set_note", self._handle, _native.encode(key, "a note's key"), value)
+
+    @exclusive
+    def steps_of(self, name):
+        """Steps that these weights have taken."""
+        steps = ctypes.c_uint64()
+        call("eden_tensor_steps", self._handle, _native.encode(name), ctypes.byref(steps))
+        return steps.value
+
+    def _copy(self, function, *names):
+        count = ctypes.c_uint64()
+        names = [_native.encode(name) for name in names]
+        call(function, self._handle, *names, None, 0, ctypes.byref(count))
+        values = array("f", bytes(4 * count.value))
+        call(function, self._handle, *names, values.buffer_info()[0] if values else None, count.value,
+                     ctypes.byref(count))
+        return values
+
+    def _shaped(self, name, values):
+        view = self._members[name].view
+        return _floats(values, view.shape if len(values) == view.count else (len(values),))
+
+    @exclusive
+    def state(self, name, slot):
+        """A copy of what the rule remembers for these weights, as floats."""
+        return self._shaped(name, self._copy("eden_get_state", name, slot))
+
+    @exclusive
+    def average_of(self, name):
+        """A copy of the average of these weights, as floats."""
+        return self._shaped(name, self._copy("eden_get_average", name))
+
+    # ---- files ------------------------------------------------------------------------------------
+
+    @exclusive
+    def save(self, path, parts="all"):
+        """Write a checkpoint: "weights", "optimizer" (everything else) or "all". The file appears whole or
+        not at all, and the one that was there stays as PATH.old."""
+        self._check_weights()
+        call("eden_save", self._handle, _path(path), self._parts(parts))
+
+    @exclusive
+    def load(self, path, parts="all", partial=False, convert=False):
+        """Go on from a checkpoint, bit for bit. Nothing changes unless everything fits, but with partial=True
+        arrays may be missing or differ, and with convert=True weights may be of another dtype."""
+        handle, pack = self._handle, self._pack()
+        self._check_weights()
+        flags = self._parts(parts) | (_native.PARTIAL if partial else 0) | (_native.CONVERT if convert else 0)
+        room = ctypes.create_string_buffer(1 << 16)
+        told = _arrays.Told(ctypes.addressof(room), len(room), 0, 0)
+        report = _native.LoadReport(size=ctypes.sizeof(_native.LoadReport),
+                                    tell=ctypes.cast(lib.eden_arrays_tell, ctypes.c_void_p),
+                                    context=ctypes.addressof(told))
+        try:
+            call("eden_arrays_load", handle, _path(path), flags, ctypes.byref(report), ctypes.byref(pack.step))
+        except _native.Error as error:
+            error.differences = self._told(room, told)
+            raise
+        return LoadReport(report.loaded, report.converted, report.missing, report.different, report.extra,
+                          self._told(room, told))
+
+    @staticmethod
+    def _told(room, told):
+        said = room.raw[:told.used].decode("utf-8", "replace").splitlines()
+        return said + [f"and {told.lost} more"] * bool(told.lost)
+
+    @staticmethod
+    def _parts(parts):
+        if not isinstance(parts, str) or parts not in _PARTS:
+            raise ValueError_(f"parts = {parts!r} is none of {', '.join(map(repr, _PARTS))}")
+        return _PARTS[parts]
+
+    # ---- its life ----------------------------------------------------------------------------------
+
+    def close(self):
+        """Give back all memory and let go of the arrays; a second time does nothing."""
+        if self._handle_:
+            self._close()
+
+    @exclusive
+    def _close(self):
+        self._handle_ = None
+        self._finalizer()
+        self._members, self._pack_ = {}, None
+
+    def __enter__(self):
+        self._handle
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError_(f"a {type(self).__name__} is neither copied nor pickled: it updates arrays where they are, "
+                         "and a copy would have none; use save(), and load() in another")
+
+    def __repr__(self):
+        if not self._handle_:
+            return f"<eden.numpy.{type(self).__name__}, closed>"
+        return f"<eden.numpy.{type(self).__name__} of {len(self._members)} arrays>"
