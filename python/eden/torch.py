@@ -21,6 +21,7 @@ keywords:
 clip_norm to seed are of the whole optimizer and its attributes; the others are of a group.
 foreach and fused choose among PyTorch's ways to compute one thing, and do not matter here.
 """
+import contextlib
 import inspect
 
 import torch as _torch
@@ -121,13 +122,15 @@ class Optimizer(_torch.optim.Optimizer):
             if all(p.grad is None for p in params):
                 return
             engine = self._engine = Engine(self, self._spelling, params, self._options)
-        if not engine.lock.acquire(blocking=False):
-            raise _native.Error("another thread is in step() of this optimizer; an optimizer is used by one "
-                                "thread at a time")
         try:
+            if not engine.lock.acquire(blocking=False):
+                raise _native.Error("another thread is in step() of this optimizer; an optimizer is used by one "
+                                    "thread at a time")
             engine.take_step(self)
         finally:
-            engine.lock.release()
+            # Also where an interrupt came right behind the lock; what another thread holds stays held.
+            with contextlib.suppress(RuntimeError):
+                engine.lock.release()
 
     # torch.compile leaves its graph for a step.
     _step_apart = getattr(_torch, "_disable_dynamo", lambda function: function)(_step)
