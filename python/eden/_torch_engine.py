@@ -32,7 +32,7 @@ class Engine(Keeper):
     """The library's side of an optimizer, for the parameters that have had a gradient."""
     def __init__(self, owner, spelling, params, options):
         self.rule, self.options, self.spelling = spelling.rule, options, spelling
-        self.params, self.lock = params, threading.Lock()
+        self.params, self.lock = params, threading.RLock()
         self.threads = options["threads"] or torch.get_num_threads()
         self.groups = [self._words(g) for g in owner.param_groups]
         self._make_members(owner)

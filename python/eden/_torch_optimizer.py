@@ -1,4 +1,6 @@
 """What the classes of eden.torch have in common."""
+import contextlib
+
 import torch
 
 from . import _native
@@ -91,13 +93,15 @@ class Optimizer(torch.optim.Optimizer):
             if all(p.grad is None for p in params):
                 return
             engine = self._engine = Engine(self, self._spelling, params, self._options)
-        if not engine.lock.acquire(blocking=False):
-            raise _native.Error("another thread is in step() of this optimizer; an optimizer is used by one "
-                                "thread at a time")
         try:
+            if not engine.lock.acquire(blocking=False):
+                raise _native.Error("another thread is in step() of this optimizer; an optimizer is used by one "
+                                    "thread at a time")
             engine.take_step(self)
         finally:
-            engine.lock.release()
+            # Also where an interrupt came right behind the lock; what another thread holds stays held.
+            with contextlib.suppress(RuntimeError):
+                engine.lock.release()
 
     # torch.compile leaves its graph for a step.
     _step_apart = getattr(torch, "_disable_dynamo", lambda function: function)(_step)
