@@ -20,7 +20,7 @@
 static int read_target(cli_comparison *c)
 {
     const lab_metric *m = &c->study.metric;
-    const int percent = m->name && !strcmp(m->unit, "%");
+    const int percent = !strcmp(cli_goal_unit(m), "%");
     const int usual = m->name && !strcmp(m->name, "accuracy");
     c->target = cli_real(c->args, "target", usual ? 95 : NAN) / cli_goal_scale(m);
     if (!percent || !(c->target > 1)) return CLI_OK;

@@ -27,14 +27,13 @@ void cli_compare_heads(const cli_comparison *c, cli_row *heads, cli_row *units)
     }
     if (m->name) {
         char *s = heads->cell[CLI_TEST];
-        for (set(s, m->name); *s; s++)
+        for (set(s, cli_goal_name(m)); *s; s++)
             if (*s >= 'a' && *s <= 'z') *s = (char)(*s - 'a' + 'A');
-        snprintf(units->cell[CLI_TEST], CLI_CELL, "%.12s", m->unit);
+        snprintf(units->cell[CLI_TEST], CLI_CELL, "%.12s", cli_goal_unit(m));
     }
     if (has_target(c))
         snprintf(units->cell[CLI_STEPS], CLI_CELL, "to %.4g%s%.12s",
-                 cli_goal_scale(m) * c->target, m->name && *m->unit ? " " : "",
-                 m->name ? m->unit : "");
+                 cli_goal_scale(m) * c->target, *cli_goal_unit(m) ? " " : "", cli_goal_unit(m));
 }
 
 static void number(char cell[CLI_CELL], const char *format, double value)
@@ -87,8 +86,7 @@ char *cli_compare_about(const cli_comparison *c)
         fputs(about, out);
         if (has_target(c))
             fprintf(out, "; target: test %s of %.4g%s%s or %s", cli_goal_name(m),
-                    cli_goal_scale(m) * c->target, m->name && *m->unit ? " " : "",
-                    m->name ? m->unit : "", lab_goal_rises(m) ? "more" : "less");
+                    cli_goal_scale(m) * c->target, *cli_goal_unit(m) ? " " : "", cli_goal_unit(m), lab_goal_rises(m) ? "more" : "less");
         cli_close_text(out, &text);
     }
     free(about);

@@ -102,7 +102,7 @@ static int fill(const cli_comparison *c, const cli_entry *entry, cli_curve *curv
 static void panel_titles(const cli_comparison *c, char train[80], char test[80])
 {
     const lab_metric *m = &c->study.metric;
-    const char *unit = m->name ? m->unit : m->loss_unit;
+    const char *unit = lab_goal_is_metric(m) ? m->unit : m->loss_unit;
     const char *loss = *m->loss_unit ? m->loss_unit : c->study.source.data.classes ? "cross-entropy" : "";
     snprintf(train, 80, "Training loss%s%.40s", *loss ? ", " : "", loss);
     snprintf(test, 80, "Test %.30s%s%.30s", cli_goal_name(m), *unit ? ", " : "", unit);
@@ -112,7 +112,7 @@ static cli_picture picture_of(const cli_comparison *c, const cli_curve *curves, 
                               const char *train, const char *test)
 {
     const lab_metric *m = &c->study.metric;
-    const int percent = m->name && !strcmp(m->unit, "%");
+    const int percent = !strcmp(cli_goal_unit(m), "%");
     return (cli_picture){
         .title = title,
         .panel = { { train, "epoch", CLI_LOSS, 0 },
@@ -144,10 +144,10 @@ static void csv_number(FILE *out, double value)
     fprintf(out, ",%s", isfinite(value) ? cli_print_number(value, text) : "");
 }
 
-/* A metric's name, fit for a heading; "" without a metric. */
-static const char *column(const lab_metric *m, char name[64])
+/* A name, fit for a heading. */
+static const char *column(const char *text, char name[64])
 {
-    snprintf(name, 64, "%.50s", m->name ? m->name : "");
+    snprintf(name, 64, "%.50s", text);
     for (char *s = name; *s; s++) *s = *s == ' ' ? '_' : *s;
     return name;
 }
@@ -155,9 +155,9 @@ static const char *column(const lab_metric *m, char name[64])
 static int write_curves(const cli_comparison *c, FILE *out)
 {
     char name[64];
-    const char *metric = column(&c->study.metric, name);
+    const char *metric = c->study.metric.name;
     fprintf(out, "optimizer,seed,epoch,step,lr,train_loss,test_loss,test_%s\n",
-            *metric ? metric : "accuracy");
+            column(metric ? metric : "accuracy", name));
     for (size_t i = 0; i < c->count; i++)
         for (size_t k = 0; k < c->seeds; k++) {
             const cli_trial *trial = &c->entries[i].trials[k];
@@ -186,8 +186,7 @@ static int write_results(const cli_comparison *c, FILE *out)
 {
     char name[64];
     const cli_mean none = { NAN, NAN };
-    const char *metric = column(&c->study.metric, name);
-    if (!*metric) metric = "loss";
+    const char *metric = column(cli_goal_name(&c->study.metric), name);
     fprintf(out, "optimizer,lr,seeds,diverged,train_loss,train_loss_deviation,test_%s,"
                  "test_%s_deviation,gap,gap_deviation,steps_to_target,seconds_to_target,"
                  "seconds_to_target_deviation,step_seconds,optimizer_share,state_bytes_per_weight\n",
