@@ -350,7 +350,8 @@ static const cli_command commands[] = {
       "vision|finetune|language|gan|rl|sparse|large-batch|other", cli_advise },
     { "evidence", "put what is said of optimizers to the test", "[CLAIM...]",
       "Each claim has an experiment: two lines of this command that differ in one thing, run with the same "
-      "seeds. Where the learning rate decides, each side first searches its own among as many as the other. "
+      "seeds. Where the learning rate decides, each side first searches its own among as many as the other, and "
+      "past the edge of those if the best is there. "
       "The effect is told with its interval of 95 %; a claim holds if all of the interval is on its side, "
       "does not hold if all is on the other, and else is undecided. --list has the claims.",
       "eden evidence --list\n"

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 typedef struct {
-    const char *id, *topic;
+    const char *id, *topic; /* the latter as a heading                                */
     const char *sentence;   /* as it is said                                          */
     const char *line;       /* of both sides, from the command's name on; "{mnist}"
                                stands for a folder of the user's                      */
