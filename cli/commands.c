@@ -168,8 +168,8 @@ static const cli_option trace[] = {
 };
 
 static const cli_option advise[] = {
-    COUNT("params", "N", 1, 1e13, "1000000", "weights of the network"),
-    COUNT("batch", "N", 1, 1e9, "32", "examples to a step"),
+    NAMES("params", 0, "N", "1000000", CLI_NOTHING, "weights of the network, such as 124M"),
+    NAMES("batch", 0, "N", "32", CLI_NOTHING, "examples to a step"),
     TEXT("memory", "BYTES", "what weights, gradients and state may take, such as 24GiB or 800M"),
     COUNT("steps", "N", 1, 1e12, "10000", "steps of the whole training, for the schedule"),
     JSON,
@@ -342,7 +342,7 @@ static const cli_command commands[] = {
       "ravine|rosenbrock|beale|himmelblau|saddle|plateau|noisy|slope|first-steps", cli_trace },
     { "advise", "say which optimizer to start with", "[TASK]",
       "Says which optimizer, rate, schedule and weight decay people start with for a task, the memory it "
-      "takes, the lines of C for it, and the claims behind it, which 'eden evidence' puts to the test. Where "
+      "takes, the lines of C for it, and the claims behind it with what 'eden evidence' found of them. Where "
       "memory is short, state is stored in fewer bytes first. On a terminal it asks what the line does not "
       "say; without a task it lists them elsewhere.",
       "eden advise\n"

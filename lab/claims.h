@@ -29,4 +29,15 @@ typedef struct {
 const lab_claim *lab_claim_at(size_t i);
 const lab_claim *lab_claim_find(const char *id);
 
+/* What docs/evidence.md, the page that was measured last, says of a claim. */
+typedef struct {
+    const char *id;
+    const char *verdict;    /* "holds", "does not hold", "undecided", "not run"       */
+    const char *effect;     /* "0.93 times [0.85, 1.03]"                              */
+    unsigned runs;          /* of each side                                           */
+} lab_measured;
+
+/* NULL: the page does not have it. */
+const lab_measured *lab_measured_find(const char *id);
+
 #endif
