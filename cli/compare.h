@@ -53,6 +53,7 @@ typedef struct {
     cli_mean gap;          /* test loss less the training set's; NaN if there is none */
     cli_mean steps;        /* to the target; NaN unless every trial reached it */
     cli_mean target_seconds; /* in steps till then */
+    size_t reached;        /* trials that did reach it */
     double seconds;        /* a step */
     double share;          /* of it in the optimizer */
     double state_bytes;
@@ -80,6 +81,10 @@ typedef struct {
 /* "TRAIN" and the unit below it, "" where there is none. */
 void cli_compare_heads(const cli_comparison *c, cli_row *heads, cli_row *units);
 void cli_compare_row(const cli_comparison *c, const cli_entry *entry, cli_row *row);
+
+/* "seeds 1 to 3". Returns `text`. */
+#define CLI_SEEDS_ROOM 64
+const char *cli_compare_seeds(const cli_comparison *c, char text[CLI_SEEDS_ROOM]);
 
 /* Two lines about task and network. The caller frees it; NULL without memory. */
 char *cli_compare_about(const cli_comparison *c);

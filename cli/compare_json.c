@@ -103,6 +103,7 @@ static json_t *one(const cli_comparison *c, const cli_entry *entry)
         "state_bytes_per_weight", cli_json_number(control ? NAN : s.state_bytes), "runs",
         runs(c, entry));
     if (json && (json_object_set_new(json, "gap", mean(s.gap))
+                 || json_object_set_new(json, "reached", whole(control ? 0 : s.reached))
                  || json_object_set_new(json, "seconds_to_target",
                                         mean(control ? (cli_mean){ NAN, 0 } : s.target_seconds))
                  || (c->budget && !control

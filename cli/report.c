@@ -242,16 +242,14 @@ static int write_files(const cli_comparison *c, const cli_picture *picture, cons
 
 int cli_report_write(const cli_comparison *c, const char *folder)
 {
-    char title[400], train[80], test[80];
+    char title[400], train[80], test[80], seeds[CLI_SEEDS_ROOM];
     int code = CLI_OK;
     cli_curve *curves = calloc(c->count, sizeof *curves);
     if (!curves) return cli_no_memory();
     for (size_t i = 0; !code && i < c->count; i++) code = fill(c, &c->entries[i], &curves[i]);
-    snprintf(title, sizeof title, "%.60s: %.100s; batch %llu, %s%llu%s", c->study.data,
+    snprintf(title, sizeof title, "%.60s: %.100s; batch %llu, %s%s", c->study.data,
              c->study.network, (unsigned long long)c->study.config.batch,
-             c->seeds > 1 ? "mean and range of " : "seed ",
-             (unsigned long long)(c->seeds > 1 ? c->seeds : c->study.config.seed),
-             c->seeds > 1 ? " seeds" : "");
+             c->seeds > 1 ? "mean and range of " : "", cli_compare_seeds(c, seeds));
     panel_titles(c, train, test);
     const cli_picture picture = picture_of(c, curves, title, train, test);
     if (!code) code = write_files(c, &picture, folder);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/clean.h"
+#include "cli/machine.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "cli/shell.h"
@@ -162,7 +163,10 @@ static void row(const cli_comparison *c, const cli_entry *entry, double best, FI
     char name[CLI_CELL];
     cli_compare_heads(c, &heads, &units);
     cli_compare_row(c, entry, &cells);
-    const double test = cli_summarize(c, entry).test.mean;
+    const cli_summary s = cli_summarize(c, entry);
+    const double test = s.test.mean;
+    if (strstr(cells.cell[CLI_STEPS], "/"))
+        snprintf(cells.cell[CLI_STEPS], CLI_CELL, "%zu of %zu seeds reached", s.reached, c->seeds);
     fputs(entry == &c->control ? "<tr class=\"control\">" : "<tr>", out);
     for (int i = 0; i < CLI_COLUMNS; i++) {
         const char *kind = i == CLI_TEST && test == best    ? " class=\"best\""
@@ -239,7 +243,7 @@ static void notes(const cli_comparison *c, FILE *out)
 
 static void command(const cli_comparison *c, FILE *out)
 {
-    char *text = NULL;
+    char *text = NULL, seeds[CLI_SEEDS_ROOM], machine[CLI_MACHINE_ROOM];
     size_t size = 0;
     FILE *line = open_memstream(&text, &size);
     if (!line) {
@@ -251,8 +255,9 @@ static void command(const cli_comparison *c, FILE *out)
     if (cli_close_text(line, &text)) {
         fputs("<pre>", out);
         escape(out, text);
-        fprintf(out, "</pre>\n<p class=\"soft\">eden %s, seed %llu</p>\n", eden_version(),
-                (unsigned long long)c->study.config.seed);
+        fprintf(out, "</pre>\n<p class=\"soft\">eden %s, %s; ", eden_version(), cli_compare_seeds(c, seeds));
+        escape(out, cli_machine_text(machine));
+        fputs("</p>\n", out);
     }
     free(text);
 }

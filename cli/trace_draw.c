@@ -12,7 +12,7 @@ enum {
     WIDTH = 820, LEFT = 46, TOP = 76, PANEL = 340,  /* pixels                           */
     FIRST = 400, GAP = 76, SECOND = 264,            /* widths of the panels, and between */
     KEY = TOP + PANEL + 60, KEY_ROW = 20, LABEL = 55, /* letters of a label            */
-    ACROSS = 160, DOWN = 130,                       /* of the grid that contours are from */
+    ACROSS = 160, DOWN = 130,                       /* of the usual grid for contours     */
     LEVELS = 14,
     WHOLE = 500, MOST = 1500,                       /* points drawn: all at first, then so
                                                        many of the rest                   */
@@ -30,6 +30,7 @@ typedef struct {
     size_t stride;           /* of the points that are drawn after the first ones */
     size_t longest, points;  /* steps of the longest path, and how many are drawn */
     double low, high;        /* of the second panel                               */
+    int across, down;        /* of the grid                                       */
     size_t order[CLI_PATHS]; /* in which paths are drawn                          */
     double level[LEVELS];
 } sheet;
@@ -95,14 +96,14 @@ static void find_order(sheet *s)
 /* Levels from one share of the picture to another, in equal ratios. */
 static int find_levels(sheet *s)
 {
-    const size_t count = (ACROSS + 1) * (DOWN + 1);
+    const size_t count = (size_t)(s->across + 1) * (size_t)(s->down + 1);
     double *values = calloc(count, sizeof *values);
     if (!values) return cli_no_memory();
     size_t n = 0;
-    for (int j = 0; j <= DOWN; j++)
-        for (int i = 0; i <= ACROSS; i++) {
-            const double w[2] = { place(s->t->surface, 0, i, ACROSS),
-                                  place(s->t->surface, 1, j, DOWN) };
+    for (int j = 0; j <= s->down; j++)
+        for (int i = 0; i <= s->across; i++) {
+            const double w[2] = { place(s->t->surface, 0, i, s->across),
+                                  place(s->t->surface, 1, j, s->down) };
             values[n++] = s->t->surface->value(w);
         }
     qsort(values, n, sizeof *values, ascending);
@@ -118,9 +119,9 @@ static void contours(const sheet *s)
 {
     const lab_surface *surface = s->t->surface;
     fprintf(s->out, "$grid << END\n");
-    for (int j = 0; j <= DOWN; j++) {
-        for (int i = 0; i <= ACROSS; i++) {
-            const double w[2] = { place(surface, 0, i, ACROSS), place(surface, 1, j, DOWN) };
+    for (int j = 0; j <= s->down; j++) {
+        for (int i = 0; i <= s->across; i++) {
+            const double w[2] = { place(surface, 0, i, s->across), place(surface, 1, j, s->down) };
             fprintf(s->out, "%.6g %.6g %.6g\n", w[0], w[1], surface->value(w));
         }
         fputc('\n', s->out);
@@ -362,7 +363,8 @@ int cli_trace_draw(const cli_tracing *t, cli_format format, FILE *out)
 {
     char *script = NULL;
     size_t size = 0;
-    sheet s = { .t = t, .format = format };
+    const int fine = t->surface->fine ? t->surface->fine : 1;
+    sheet s = { .t = t, .format = format, .across = fine * ACROSS, .down = fine * DOWN };
     find_range(&s);
     find_order(&s);
     find_legend(&s);
