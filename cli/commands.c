@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "cli/names.h"
 #include "cli/output.h"
 #include "lab/storage.h"
 #include "lab/transformer.h"
@@ -110,6 +109,7 @@ static const cli_option compare[] = {
          "what the test is to reach, as the table shows it: percent of an accuracy, another metric "
          "such as perplexity, or without a metric the test loss"),
     TRAINING("target-kind"),
+    TEXT("batches", "N,N,...", "batch sizes to compare at, 'all' for the whole set, in the same number of epochs"),
     OF_TASKS,
     NAMES("report", 0, "DIR", NULL, CLI_FOLDERS, "write index.html and the curves as PNG, SVG and CSV"),
     JSON,
@@ -275,11 +275,16 @@ static const cli_command commands[] = {
       "TRAIN is the mean loss of the last epoch's batches. GAP is the test loss less that of the training "
       "set, both measured at the end by the same weights. STEPS and TIME, of steps alone, are counted to the end of the epoch that first reaches the target. STEP is "
       "a step's time, UPDATE the optimizer's share of it, STATE the bytes it keeps for each weight. "
-      "With --seeds all are means.",
+      "With --seeds all are means.\n\n"
+      "With --batches the table has the test's result at each size of the batch, and a report the curves over "
+      "it; --rate-scaling makes a table's rates follow the size. 'bigbatch' is digits with --batches "
+      "32,128,512,all and --rate-scaling sqrt.",
       "eden compare digits\n"
       "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n"
-      "eden compare text --epochs 2 --budget 3 --target 8\n",
-      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan", cli_compare },
+      "eden compare text --epochs 2 --budget 3 --target 8\n"
+      "eden compare bigbatch --budget 5 --seeds 3 --report report\n",
+      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan|bigbatch",
+      cli_compare },
     { "tune", "find an optimizer's learning rate for a task", "TASK [DATA]",
       "For any task of 'eden train', with its options and the optimizer's settings. First a range test: in "
       "one run the rate rises from step to step, from 1e-7 to 10 or until the loss explodes; useful are the "
@@ -385,15 +390,4 @@ const cli_command *cli_command_find(const char *name)
     for (size_t i = 0; (command = cli_command_at(i)) != NULL; i++)
         if (!strcmp(command->name, name)) return command;
     return NULL;
-}
-
-int cli_unknown_command(const char *name)
-{
-    char hint[CLI_HINT_ROOM];
-    const cli_command *command;
-    cli_nearest nearest = { name, NULL, 0 };
-    for (size_t i = 0; (command = cli_command_at(i)) != NULL; i++)
-        if (!command->hidden) cli_nearest_try(&nearest, command->name);
-    return cli_usage(NULL, "unknown command '%.60s'%s", name,
-                     cli_nearest_hint(&nearest, "", hint));
 }

@@ -44,6 +44,14 @@ int cli_compare_train(cli_comparison *c, cli_entry *entry, size_t i, cli_watch w
  * and take the best. */
 int cli_compare_tune(cli_comparison *c, cli_entry *entry, cli_watch watch, void *context);
 
+/* From the line: everything that can be refused is, before the first step. `c` begins as
+ * zeroes but for its args; free in any case. */
+int cli_compare_prepare(cli_comparison *c);
+void cli_compare_free(cli_comparison *c);
+
+/* Rates, controls and all runs, with a bar whose words `label` begins. */
+int cli_compare_all(cli_comparison *c, const char *label);
+
 /* ---- what it comes to ----------------------------------------------------------------- */
 
 typedef struct {
