@@ -240,7 +240,7 @@ int cli_advise(const cli_args *args)
     if (!code && !a.task) {
         printf("Advice for:\n");
         list_tasks();
-        printf("\nSuch as: eden advise language --params 124000000 --memory 2GiB\n");
+        printf("\nSuch as: eden advise language --params 124M --memory 2GiB\n");
         return CLI_OK;
     }
     if (!code) code = decide(&a);

@@ -274,7 +274,8 @@ static int write_page(const cli_batches *b, const cli_picture *picture, FILE *ou
                                          "curve for each optimizer", out);
     fputs("<figcaption>After as many epochs at each size, so a larger batch takes fewer steps", out);
     if (c->seeds > 1) fputs("; means over the seeds, and bands from the least to the greatest", out);
-    fputs(".</figcaption>\n</figure>\n<h2>Results</h2>\n", out);
+    fprintf(out, ".</figcaption>\n</figure>\n<h2>Results: test %s%s%s</h2>\n", cli_goal_name(&c->study.metric),
+            *cli_goal_unit(&c->study.metric) ? ", " : "", cli_goal_unit(&c->study.metric));
     page_table(b, out);
     if (c->budget)
         fprintf(out, "<p>At each size %zu rates of each optimizer were tried first with a seed of their own, and the "

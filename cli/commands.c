@@ -351,7 +351,7 @@ static const cli_command commands[] = {
       "memory is short, state is stored in fewer bytes first. On a terminal it asks what the line does not "
       "say; without a task it lists them elsewhere.",
       "eden advise\n"
-      "eden advise language --params 124000000 --memory 2GiB\n", advise, 0, 1, 0, 0, CLI_WORDS,
+      "eden advise language --params 124M --memory 2GiB\n", advise, 0, 1, 0, 0, CLI_WORDS,
       "vision|finetune|language|gan|rl|sparse|large-batch|other", cli_advise },
     { "evidence", "put what is said of optimizers to the test", "[CLAIM...]",
       "Each claim has an experiment: two lines of this command that differ in one thing, run with the same "

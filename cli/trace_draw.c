@@ -81,13 +81,25 @@ static double place(const lab_surface *surface, int axis, int i, int all)
     return surface->low[axis] + (surface->high[axis] - surface->low[axis]) * i / all;
 }
 
-/* What goes to and fro covers much, so long paths are drawn below others. */
+/* How much a path turns: a straight one not at all, however long it is. */
+static double roughness(const lab_trace *trace)
+{
+    double sum = 0;
+    for (size_t k = 1; k + 1 < trace->count; k++) {
+        const double *a = trace->points[k - 1].w, *b = trace->points[k].w, *c = trace->points[k + 1].w;
+        const double bend = hypot(a[0] - 2 * b[0] + c[0], a[1] - 2 * b[1] + c[1]);
+        if (isfinite(bend)) sum += bend;
+    }
+    return sum;
+}
+
+/* What goes to and fro covers much, so the noisiest paths are drawn below others. */
 static void find_order(sheet *s)
 {
     for (size_t i = 0; i < s->t->count; i++) {
         size_t k = i;
-        const double length = s->t->paths[i].trace.length;
-        for (; k && s->t->paths[s->order[k - 1]].trace.length < length; k--)
+        const double rough = roughness(&s->t->paths[i].trace);
+        for (; k && roughness(&s->t->paths[s->order[k - 1]].trace) < rough; k--)
             s->order[k] = s->order[k - 1];
         s->order[k] = i;
     }

@@ -84,6 +84,7 @@ class Sizes(Case):
         page = (self.folder / "r" / "index.html").read_text(encoding="utf-8")
         self.assertIn("<h1>Batch sizes on digits</h1>", page)
         self.assertIn("--batches 32,128,all", page)
+        self.assertIn("<h2>Results: test accuracy, %</h2>", page)
         self.assertEqual(page.count('class="best"'), 3)
 
 
