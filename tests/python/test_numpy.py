@@ -1,34 +1,15 @@
 """eden.numpy: what its steps, settings and files are, against formulas in float64 or in fractions."""
-import array
 import inspect
 import math
-import os
-import tempfile
 import unittest
 from fractions import Fraction
 
 import eden
 import eden.numpy as en
+from array_world import Near, floats
 
 
-def floats(*values):
-    return array.array("f", values)
-
-
-class Case(unittest.TestCase):
-    def near(self, got, want, relative=1e-5):
-        got, want = list(got), list(want)
-        self.assertEqual(len(got), len(want))
-        for a, b in zip(got, want):
-            self.assertLessEqual(abs(a - b), relative * max(abs(b), 1e-3), f"{got} against {want}")
-
-    def scratch(self, name="run.safetensors"):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        return os.path.join(folder.name, name)
-
-
-class Formulas(Case):
+class Formulas(Near):
     """Each formula is written here again, in float64."""
     start = (0.5, -1.25, 2.0)
     grads = [(0.3, -0.2, 0.05), (-0.1, -0.4, 0.0), (0.2, 0.1, -0.3), (0.7, -0.9, 0.2)]
@@ -114,7 +95,7 @@ class Formulas(Case):
         self.assertEqual(inspect.signature(en.Adam).parameters["betas"].default, (0.9, 0.999))
 
 
-class WholeSteps(Case):
+class WholeSteps(Near):
     """Numbers that are sums of powers of two: every result is exact."""
     def test_clip_by_value_and_by_norm(self):
         a = floats(0, 0)

@@ -7,6 +7,7 @@ import unittest
 
 import eden
 import eden.numpy as en
+from array_world import Refused, floats
 
 try:
     import numpy as np
@@ -14,27 +15,7 @@ except ImportError:
     np = None
 
 
-def floats(*values):
-    return array.array("f", values)
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.w = floats(1, 2)
-        self.opt = en.SGD({"w": self.w}, lr=0.5)
-
-    def refused(self, kind, words, call, *args, **kwargs):
-        """Raises with these words, and the optimizer works on as if nothing had been."""
-        before, steps = bytes(self.w), self.opt.steps
-        with self.assertRaisesRegex(kind, words) as caught:
-            call(*args, **kwargs)
-        self.assertGreater(len(str(caught.exception)), 20)
-        self.assertEqual((bytes(self.w), self.opt.steps), (before, steps))
-        self.opt.step({"w": floats(0, 0)})
-        self.assertEqual((bytes(self.w), self.opt.steps), (before, steps + 1))
-
-
-class Arrays(Case):
+class Arrays(Refused):
     """P01: the wrong kinds of arrays."""
     def test_no_arrays(self):
         for wrong in (None, [1.0, 2.0], (1.0,), 3, 0.5, True, "w", {}, {1.0}, object(), Ellipsis, 1j):
@@ -109,7 +90,7 @@ class Arrays(Case):
         self.refused(TypeError, "option", self.opt.add, {"v": floats(1)}, lr=1.0)
 
 
-class Numbers(Case):
+class Numbers(Refused):
     """P04: exact, or refused."""
     def test_settings(self):
         for wrong in (True, None, "0.1", [0.1], b"1", 2**64 + 1, 2**53 + 1, 10**400, object()):

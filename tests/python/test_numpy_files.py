@@ -11,26 +11,10 @@ from fractions import Fraction
 
 import eden
 import eden.numpy as en
+from array_world import Near, floats
 
 
-def floats(*values):
-    return array.array("f", values)
-
-
-class Case(unittest.TestCase):
-    def near(self, got, want, relative=1e-5):
-        got, want = list(got), list(want)
-        self.assertEqual(len(got), len(want))
-        for a, b in zip(got, want):
-            self.assertLessEqual(abs(a - b), relative * max(abs(b), 1e-3), f"{got} against {want}")
-
-    def scratch(self, name="run.safetensors"):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        return os.path.join(folder.name, name)
-
-
-class Schedules(Case):
+class Schedules(Near):
     def test_text(self):
         a = floats(0)
         opt = en.SGD({"w": a}, lr=0.5, schedule={"lr": "warmup(2) * cosine(8, end=0.5)"})
@@ -86,7 +70,7 @@ class Schedules(Case):
         self.assertEqual(a, 0.25)
 
 
-class Files(Case):
+class Files(Near):
     def made(self, **more):
         w = array.array("f", [math.sin(i) for i in range(600)])
         return en.AdamW({"w": w}, lr=1e-2, clip_norm=1.0, average="swa", schedule={"lr": "cosine(20)"}, **more), w
