@@ -47,7 +47,7 @@ class Hyper:
             return "True or False"
         low = f"above {self.low:g}" if self.low_open else f"at least {self.low:g}"
         if self.high == float("inf"):
-            return low
+            return f"finite and {low}"
         return f"{low}, {'below' if self.high_open else 'at most'} {self.high:g}"
 
 
@@ -170,7 +170,8 @@ class Spelling:
         return self.check(values)
 
     def check(self, values):
-        """What a class of another library sets without being asked gives way where it would do nothing."""
+        """What a class of another library sets without being asked, or takes where it does nothing, gives way
+        where it would do nothing."""
         waived = set()
         while True:
             index, why = ctypes.c_size_t(), ctypes.c_char_p()
@@ -179,13 +180,28 @@ class Spelling:
             if not status:
                 return values
             at = index.value
-            if at in self.fixed and at not in waived:
+            sentence = self._sentence(values) if why.value else ""
+            idle = " has no effect " in sentence and self.peer and self.rule.hypers[at].kind == REAL
+            if (at in self.fixed or idle) and at not in waived:
                 waived.add(at)
                 values[at] = self.rule.hypers[at].initial
                 continue
-            raise self._refusal(status, values, at, why.value)
+            raise self._refusal(status, values, at, sentence)
 
-    def _refusal(self, status, values, at, why):
+    def _sentence(self, values):
+        """What the library says of settings that do not go together."""
+        handle, error = ctypes.c_void_p(), _native.CError()
+        config = _native.Config(size=ctypes.sizeof(_native.Config), threads=1)
+        _native.call("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
+        try:
+            for hyper, value in zip(self.rule.hypers, values):
+                _native.call("eden_set", handle, None, hyper.name.encode(), value)
+            lib.eden_step(handle, ctypes.byref(error))  # of no tensors: it looks at the settings
+        finally:
+            lib.eden_optimizer_destroy(handle)
+        return error.text.decode("utf-8", "replace").partition(": ")[2]
+
+    def _refusal(self, status, values, at, sentence):
         if at >= len(self.rule.hypers):
             return _native.failure(status)
         hyper = self.rule.hypers[at]
@@ -196,8 +212,8 @@ class Spelling:
             name, value = spelled[0].name, -value
         elif spelled and spelled[0].name != hyper.name:
             name = f"{spelled[0].name}[{spelled[1]}]" if spelled[0].tuple else spelled[0].name
-        if why:
-            return ValueError_(f"{self.name}: {name} = {value!r}: {why.decode()}")
+        if sentence:
+            return ValueError_(f"{self.name}: {sentence.replace(f'{hyper.name} = ', f'{name} = ', 1)}")
         opposite = " below zero" if spelled and spelled[0].sign < 0 else ""
         return ValueError_(f"{self.name}: {name} = {value!r} has to be {hyper.range()}{opposite}")
 

@@ -30,7 +30,7 @@ def _destroy(batch, optimizer):
 
 class Engine(Keeper):
     """The library's side of an optimizer, for the parameters that have had a gradient."""
-    def __init__(self, owner, spelling, params, options):
+    def __init__(self, owner, spelling, params, options, before=None):
         self.rule, self.options, self.spelling = spelling.rule, options, spelling
         self.params, self.lock = params, threading.RLock()
         self.threads = options["threads"] or torch.get_num_threads()
@@ -41,7 +41,9 @@ class Engine(Keeper):
         self.state, self.state_dicts, self.seen = None, None, None
         self.raw = [None] * len(self.native)
         self.values = array("d", [0.0] * (len(self.native) * len(self.rule.hypers)))
-        self.versions = None
+        self.versions, self.inherited = None, {}
+        if before and before.versions and before.state is owner.state:
+            self.inherited = dict(zip(before.active, before.versions))
         self.keeps_more = any(m.rounding in (_native.MASTER, _native.SPLIT, _native.KAHAN) for m in self.members)
 
     @staticmethod
@@ -101,7 +103,9 @@ class Engine(Keeper):
             lib.eden_optimizer_destroy(handle)
             raise
         self.handle, self.batch = handle, batch
+        # Not at exit: another thread may be in a step then, and the memory goes with the process.
         self._finalizer = weakref.finalize(self, _destroy, batch, handle)
+        self._finalizer.atexit = False
 
     def fits(self, owner, params):
         """Is it still made of these?"""
@@ -166,7 +170,9 @@ class Engine(Keeper):
         self.complete = all(t is not None for t in self.tensors)
         # In an order of their own: their state is in that one, and the fast way does not ask.
         self.dense = [m for m in self.members if m.way == "dense"]
-        self.state_at, self.versions, self.weights_at = None, None, None
+        self.state_at, self.weights_at = None, None
+        self.versions = [self.inherited.get(p) for p in self.active] if self.inherited else None
+        self.inherited = {}
 
     # ---- a step -------------------------------------------------------------------------
 
@@ -182,8 +188,10 @@ class Engine(Keeper):
         self._find_weights(owner)
         weights, grads, copied = self._addressable(grads)
         status = self._call(owner, weights, grads)
-        if status == E_ORDER:
+        if status == E_ORDER and not self.error.text:  # other state exists under the settings of now
             self.find_state(owner, again=True)
+            self._find_weights(owner)
+            weights, grads, copied = self._addressable([p.grad for p in self.active])
             status = self._call(owner, weights, grads)
         if status:
             raise _native.failure(status, self.error.text.decode("utf-8", "replace"))
@@ -213,12 +221,13 @@ class Engine(Keeper):
     def _notice_changes(self):
         """Weights that somebody else wrote since the last step: what is kept beside them gives way."""
         for i, m in enumerate(self.members):
-            if self.versions is not None and m.param._version == self.versions[i]:
+            known = self.versions[i] if self.versions else None
+            if known is not None and m.param._version == known:
                 continue
             now, master, lost = m.param.detach(), m.slots.get("master"), m.slots.get("lost")
             if master is not None and master.dtype is torch.float32:
                 torch.where(master.to(now.dtype) == now, master, now.float(), out=master)
-            if lost is not None and self.versions is not None:
+            if lost is not None and known is not None:
                 lost.zero_()
 
     def _addressable(self, grads):

@@ -6,7 +6,7 @@ import torch
 from . import _native
 from ._native import TypeError_, ValueError_
 from ._torch_engine import Engine
-from ._torch_state import check_parameter, storage_of
+from ._torch_state import check_factored, check_parameter, storage_of
 
 GROUP_OPTIONS = {"state": None, "master": None, "rounding": "nearest", "split": None}
 PYTORCH = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
@@ -51,6 +51,10 @@ class Optimizer(torch.optim.Optimizer):
             if group[name]:
                 raise ValueError_(f"{name} = {group[name]!r}: a step of Eden is neither captured nor "
                                   "differentiated; torch.optim can do it")
+        for name in OPTIONS:
+            if name in group:
+                raise ValueError_(f"{name} is of the whole optimizer, not of a group: give it to the class, or set "
+                                  f"optimizer.{name}")
         if group["split"] is not None:
             _native.whole(group["split"], "split", _native.MAX_DIMS)
         self._check_settings(group)
@@ -59,6 +63,7 @@ class Optimizer(torch.optim.Optimizer):
             who = f"parameter {names[i]!r}" if names else f"parameter {i} of group {len(self.param_groups) - 1}"
             check_parameter(p, who, now=False)
             storage_of(group, p, who)
+            check_factored(self._spelling, group, p, who)
 
     def _check_settings(self, group):
         for name in self._argument_names:
@@ -92,7 +97,7 @@ class Optimizer(torch.optim.Optimizer):
         if engine is None or engine.options is not self._options or not engine.fits(self, params):
             if all(p.grad is None for p in params):
                 return
-            engine = self._engine = Engine(self, self._spelling, params, self._options)
+            engine = self._engine = Engine(self, self._spelling, params, self._options, engine)
         try:
             if not engine.lock.acquire(blocking=False):
                 raise _native.Error("another thread is in step() of this optimizer; an optimizer is used by one "

@@ -8,7 +8,7 @@ import ctypes
 import torch
 
 from . import _native
-from ._native import FULL, MAX_DIMS, ROW, TypeError_, ValueError_
+from ._native import FULL, MAX_DIMS, ROW, TypeError_, ValueError_, lib
 
 _DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
 _STORED = {_native.F32: torch.float32, _native.BF16: torch.bfloat16, _native.F16: torch.float16}
@@ -61,6 +61,20 @@ def storage_of(group, p, who):
     if master == "split" and p.dtype is not torch.bfloat16:
         raise ValueError_(f"{who} is {p.dtype}: master = 'split' is for bfloat16; use master = 'f32'")
     return kept, _MASTERS[master] if master else _ROUNDINGS[rounding]
+
+
+def check_factored(spelling, group, p, who):
+    """Refuse a tensor of which PyTorch and Eden would make other matrices, unless it is said which."""
+    if p.dim() < 3 or group["split"]:
+        return
+    values = spelling.settings(group, 1e-7)
+    extent = _native.Extent(p.numel(), p.shape[0], p.numel() // max(p.shape[0], 1))
+    array = (ctypes.c_double * len(values))(*values)
+    for slot in spelling.rule.slots:
+        if slot.shape in (ROW, _native.COL) and lib.eden_rule_slot_length(spelling.rule.at, slot.index, array, extent):
+            raise ValueError_(f"{who} has {p.dim()} dimensions, and {spelling.name} factors matrices: PyTorch's takes "
+                              "each matrix of the last two, Eden's all as one; say with split=1 (or more) how many "
+                              "of the first dimensions make the rows")
 
 
 class Member:
@@ -127,10 +141,8 @@ class Keeper:
         m.slots = {}
         for name, layout in layouts.items():
             key = names.get(name, name)
-            if not layout.count:
-                kept.pop(key, None)
+            if not layout.count:  # what is there stays, as PyTorch has it, for when it is asked for again
                 continue
-            self._check_factored(m, layout)
             kept[key] = m.slots[name] = self._fit(m, name, None if fresh else kept.get(key), layout)
 
     def _layout(self, m, name):
@@ -138,12 +150,6 @@ class Keeper:
         if m.extent.count:
             _native.call("eden_state_layout", self.handle, m.c_name, name.encode(), ctypes.byref(layout))
         return layout
-
-    def _check_factored(self, m, layout):
-        if layout.shape in (ROW, _native.COL) and len(m.shape) > 2 and not m.split:
-            raise ValueError_(f"{m.who} has {len(m.shape)} dimensions, and {self.spelling.name} factors matrices: "
-                              "PyTorch's takes each matrix of the last two, Eden's all as one; say with "
-                              "split=1 (or more) how many of the first dimensions make the rows")
 
     def _fit(self, m, name, value, layout):
         """A tensor of this layout with the state's values, the same one if it can be."""
@@ -153,7 +159,7 @@ class Keeper:
             return self._empty(m, layout)
         right = self._empty(m, layout, memory=False)
         if not isinstance(value, torch.Tensor):
-            raise TypeError_(f"{m.who}: its state {name!r} is {type(value).__name__}, not a tensor")
+            raise TypeError_(f"{m.who}: its state {self.spelling.state_name.get(name, name)!r} is {type(value).__name__}, not a tensor")
         if value.dtype is right.dtype and value.shape == right.shape and value.stride() == right.stride() \
                 and value.device.type == "cpu":
             return value
@@ -188,8 +194,26 @@ class Keeper:
             _native.call("eden_set_state", self.handle, m.c_name, name.encode(), result.data_ptr(), layout.bytes)
             _native.call("eden_put_state", self.handle, m.c_name, name.encode(), floats.data_ptr(), layout.count)
             return result
-        if value.dtype is torch.uint8:
-            raise ValueError_(f"{m.who}: its state {name!r} is of 8 bits, and this optimizer keeps it in another "
-                              "dtype; make it with state='q8'")
-        raise ValueError_(f"{m.who}: its state {name!r} is {tuple(value.shape)} of {value.dtype}, and "
+        coded = layout.count + -layout.count % 64 + 4 * -(-layout.count // 256)
+        if value.dtype is torch.uint8 and value.numel() == coded and layout.shape == FULL:
+            return self._empty(m, layout).copy_(self._decode(m, name, value, layout.count).view(m.param.shape))
+        raise ValueError_(f"{m.who}: its state {self.spelling.state_name.get(name, name)!r} is {tuple(value.shape)} of {value.dtype}, and "
                           f"{layout.count} values are needed")
+
+    def _decode(self, m, name, value, count):
+        """The floats of state of 8 bits, which an optimizer that keeps it so reads."""
+        handle, config = ctypes.c_void_p(), _native.Config(size=ctypes.sizeof(_native.Config), threads=1)
+        described, codes, floats = m.describe(), value.detach().contiguous().clone(), torch.empty(count)
+        described.state_dtype, read = _native.Q8, ctypes.c_uint64()
+        _native.call("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
+        try:
+            for hyper in self.rule.hypers:
+                _native.call("eden_set", handle, None, hyper.name.encode(),
+                             self.values[m.group * len(self.rule.hypers) + hyper.index])
+            _native.call("eden_add_tensor", handle, m.c_name, ctypes.byref(described), None)
+            _native.call("eden_set_state", handle, m.c_name, name.encode(), codes.data_ptr(), codes.numel())
+            _native.call("eden_get_state", handle, m.c_name, name.encode(), floats.data_ptr(), count,
+                         ctypes.byref(read))
+        finally:
+            lib.eden_optimizer_destroy(handle)
+        return floats
