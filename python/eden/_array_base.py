@@ -212,9 +212,14 @@ class Base:
     def _prepare(self, weights, storage):
         members = [Member(name, array, storage, self._accumulate)
                    for name, array in self._mapping(weights, "weights").items()]
+        places = {m.view.address: m for m in self._members.values() if m.view.count}
         for m in members:
             if m.name in self._members:
-                raise NameError_(f"{m.what} are there already; each array has a name of its own")
+                raise NameError_(f"{m.what} is there already; each array has a name of its own")
+            other = places.setdefault(m.view.address, m) if m.view.count else m
+            if other is not m:
+                raise ValueError_(f"{m.what} lies where {other.what} does; give it once, under one name, with the "
+                                  "sum of its gradients")
         return members
 
     def _register(self, members, group):
