@@ -237,8 +237,9 @@ class Optimizer(Base):
     @exclusive
     def load(self, path: _Path, parts: _Which = "all", partial: bool = False, convert: bool = False) -> LoadReport:
         """Go on from a checkpoint, bit for bit: settings and schedules become the file's as well, whatever was
-        set here before; set() what is to differ afterwards. Nothing changes unless everything fits, but with
-        partial=True arrays may be missing or differ, and with convert=True weights may be of another dtype."""
+        set here before; set() afterwards what is to differ. A schedule that is a function there has to be one
+        here. Nothing changes unless everything fits, but with partial=True arrays may be missing or differ,
+        and with convert=True weights may be of another dtype."""
         handle, pack = self._handle, self._pack()
         self._check_weights()
         flags = self._parts(parts) | (_native.PARTIAL if partial else 0) | (_native.CONVERT if convert else 0)
