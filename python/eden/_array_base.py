@@ -3,12 +3,15 @@
 The library keeps all there is to keep: state, counts, settings. What is here holds the
 arrays, so that the memory stays, and refuses what cannot be updated in place.
 """
+from __future__ import annotations
+
 import ctypes
 import functools
 import re
 import threading
 import weakref
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 
 from . import _arrays, _native
 from ._array_members import STORAGE, Member, Pack, flag, one_of
@@ -20,6 +23,8 @@ OPTIONS = {"schedule": None, "clip_norm": 0.0, "clip_value": 0.0, "accumulate": 
            "maximize": False, "loss_scale": 0.0, "loss_scale_window": None, "average": None, "average_decay": None,
            "average_start": None, "average_every": None, "threads": None, "seed": 0}
 SPELLINGS = {spelling.name: spelling for spelling in spellings(with_peers=False)}
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+_Schedule = Union[str, Callable[[int], float], None]
 
 
 def spelling_of(rule):
@@ -83,7 +88,7 @@ class _Use:
         self.thread = threading.get_ident()
 
 
-def exclusive(method):
+def exclusive(method: _Method) -> _Method:
     """One call at a time. Taking and giving back are single operations, so that an interrupt cannot leave
     an optimizer taken."""
     @functools.wraps(method)
@@ -100,10 +105,10 @@ def exclusive(method):
                     del busy[0]
             except KeyError:
                 pass
-    return call
+    return cast(_Method, call)
 
 
-def asking(method):
+def asking(method: _Method) -> _Method:
     """A call that changes nothing: functions of schedules may make it as well."""
     alone = exclusive(method)
 
@@ -113,15 +118,17 @@ def asking(method):
         if use is not None and use.thread == threading.get_ident():
             return method(self, *args, **kwargs)
         return alone(self, *args, **kwargs)
-    return call
+    return cast(_Method, call)
 
 
 class Base:
     """Weights, groups, settings and schedules."""
-    _spelling = None
-    _handle_ = None
+    _spelling: Any = None
+    _handle_: Any = None
+    if TYPE_CHECKING:
+        __signature__: Any
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         if self._spelling is None:
             raise TypeError_(f"{type(self).__name__} is what the classes have in common; make one of those")
         given = dict(self.__signature__.bind(*args, **kwargs).arguments)
@@ -165,13 +172,15 @@ class Base:
     # ---- weights and groups ----------------------------------------------------------------
 
     @exclusive
-    def add(self, weights, group=None, **storage):
+    def add(self, weights: Mapping[str, Any], group: Optional[str] = None, **storage: Any) -> None:
         """Put more arrays under the optimizer's care, in a group that is there. If one is refused, those
         before it have been added."""
         self._add(weights, group, self._storage_with(storage))
 
     @exclusive
-    def add_group(self, name, weights=None, rule=None, schedule=None, **settings):
+    def add_group(self, name: str, weights: Optional[Mapping[str, Any]] = None,
+                  rule: Union[str, type[Base], None] = None,
+                  schedule: Optional[Mapping[str, _Schedule]] = None, **settings: Any) -> None:
         """A group with settings of its own over the optimizer's, or with a rule (its name or class) over
         that rule's defaults; storage options among them are for the arrays given here."""
         storage = self._storage_with({key: settings.pop(key) for key in STORAGE if key in settings})
@@ -203,9 +212,14 @@ class Base:
     def _prepare(self, weights, storage):
         members = [Member(name, array, storage, self._accumulate)
                    for name, array in self._mapping(weights, "weights").items()]
+        places = {m.view.address: m for m in self._members.values() if m.view.count}
         for m in members:
             if m.name in self._members:
-                raise NameError_(f"{m.what} are there already; each array has a name of its own")
+                raise NameError_(f"{m.what} is there already; each array has a name of its own")
+            other = places.setdefault(m.view.address, m) if m.view.count else m
+            if other is not m:
+                raise ValueError_(f"{m.what} lies where {other.what} does; give it once, under one name, with the "
+                                  "sum of its gradients")
         return members
 
     def _register(self, members, group):
@@ -263,13 +277,13 @@ class Base:
         return value.value
 
     @exclusive
-    def set(self, group=None, **settings):
+    def set(self, group: Optional[str] = None, **settings: Any) -> None:
         """Change settings of a group, or of None, the optimizer's own, which groups inherit: all or none.
         What they mean together is checked by the next step."""
         self._set(group, {name: _native.plain(value) for name, value in settings.items()})
 
     @asking
-    def get(self, name, group=None, step=None):
+    def get(self, name: str, group: Optional[str] = None, step: Optional[int] = None) -> Any:
         """The value of a setting, before any schedule; or, schedules included, at step number `step`."""
         spelling = self._spelling_of_group(group)
         argument = next((a for a in spelling.arguments if a.name == name), None)
@@ -285,7 +299,7 @@ class Base:
     # ---- schedules ----------------------------------------------------------------------------
 
     @exclusive
-    def schedule(self, name, schedule, group=None):
+    def schedule(self, name: str, schedule: _Schedule, group: Optional[str] = None) -> None:
         """Schedule a setting by text, such as "warmup(100) * cosine(1000)", or by a function of the step's
         number that returns a factor; None takes it away. What the function raises is raised by step()."""
         self._schedule(name, schedule, group)

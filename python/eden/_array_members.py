@@ -30,7 +30,7 @@ def flag(value, what):
 class Member:
     """One array of weights under the optimizer's care."""
     def __init__(self, name, array, storage, accumulate):
-        self.name, self.what = name, f"the weights {name!r}"
+        self.name, self.what = name, f"the array {name!r}"
         self.c_name = _native.encode(name)
         self.state = one_of(storage["state"], _native.DTYPES, "state")
         rounding = one_of(storage["rounding"], _ROUNDINGS, "rounding")
@@ -47,8 +47,8 @@ class Member:
         self.array, self.view = array, _arrays.weights_of(array, self.what)
         if self.rounding and self.view.dtype == _native.F32 and not self.frozen:
             word = "master" if storage["master"] is not None else "rounding"
-            raise ValueError_(f"{self.what} are float32, which loses nothing: {word} = {storage[word]!r} is for "
-                              "weights of 16 bits; add these without it")
+            raise ValueError_(f"{self.what} is float32, which loses nothing: {word} = {storage[word]!r} is for "
+                              "weights of 16 bits; add this one without it")
         # Sums of micro-batches are floats, and take gradients of any dtype.
         self.sum = (ctypes.c_float * self.view.count)() if accumulate > 1 else None
         self.grad_dtype = self.view.dtype if grad is None and self.sum is None else grad

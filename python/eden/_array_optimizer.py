@@ -1,17 +1,35 @@
 """What the classes of eden.numpy have in common."""
+from __future__ import annotations
+
 import ctypes
 import os
 from array import array
-from collections import namedtuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, TypeVar, Union
 
 from . import _arrays, _native
 from ._native import E_ORDER, TypeError_, ValueError_, lib
 from ._array_base import Base, asking, call, exclusive, translate
 
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
+    _Floats = NDArray[float32]
+    _Path = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
+    _Which = Literal["all", "weights", "optimizer"]
+_Self = TypeVar("_Self", bound="Optimizer")
+
 _PARTS = {"all": 3, "weights": _native.WEIGHTS, "optimizer": _native.OPTIM}
 
-LoadReport = namedtuple("LoadReport", "loaded converted missing different extra differences")
-LoadReport.__doc__ = "What load() did, in arrays, and a sentence for each that was not as in the file."
+
+class LoadReport(NamedTuple):
+    """What load() did, in arrays, and a sentence for each that was not as in the file."""
+    loaded: int
+    converted: int
+    missing: int
+    different: int
+    extra: int
+    differences: list[str]
 
 
 def _floats(values, shape):
@@ -39,38 +57,38 @@ def _path(path):
 
 class _Notes:
     """Text that travels in the checkpoint, by key."""
-    def __init__(self, owner):
+    def __init__(self, owner: Optimizer) -> None:
         self._owner = owner
 
-    def get(self, key, default=None):
+    def get(self, key: str, default: Any = None) -> Any:
         return self._owner._note(key, default)
 
-    def __contains__(self, key):
+    def __contains__(self, key: str) -> bool:
         return self.get(key) is not None
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: str) -> str:
         value = self.get(key)
         if value is None:
             raise KeyError(key)
-        return value
+        return str(value)
 
-    def __setitem__(self, key, value):
+    def __setitem__(self, key: str, value: str) -> None:
         self._owner._set_note(key, _native.encode(value, "a note"))
 
-    def __delitem__(self, key):
+    def __delitem__(self, key: str) -> None:
         self[key]
         self._owner._set_note(key, None)
 
 
 class _Between:
     """Weights that are elsewhere within a `with`."""
-    def __init__(self, begin, end):
+    def __init__(self, begin: Any, end: Any) -> None:
         self._begin, self._end = begin, end
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self._begin()
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._end()
 
 
@@ -80,7 +98,7 @@ class Optimizer(Base):
     # ---- a step -----------------------------------------------------------------------------
 
     @exclusive
-    def step(self, grads):
+    def step(self, grads: Mapping[str, Any]) -> None:
         """Update the weights from a dict of gradients. None, or nothing, is no gradient: those weights stay.
         Gradients are only read; one that is not contiguous is copied. If this raises nothing has changed."""
         handle, pack = self._handle, self._pack()
@@ -90,7 +108,7 @@ class Optimizer(Base):
         call("eden_arrays_take_step", handle, ctypes.byref(pack.step))
         del held
 
-    def lookahead(self):
+    def lookahead(self) -> _Between:
         """`with opt.lookahead():` the weights are where the step will lead; compute gradients and step()
         there. Without a step they return."""
         return _Between(self._look_ahead, self._look_back)
@@ -111,7 +129,7 @@ class Optimizer(Base):
         if status and status != E_ORDER:  # which says that a step has brought them back
             raise _native.failure(status, translate(error.text.decode("utf-8", "replace")))
 
-    def averaged(self):
+    def averaged(self) -> _Between:
         """`with opt.averaged():` the averages are in the weights' place, to be read, or saved by
         save(path, parts="weights")."""
         return _Between(self._swap, lambda: self._swap() if self._handle_ else None)
@@ -122,7 +140,7 @@ class Optimizer(Base):
         call("eden_swap_average", self._handle)
 
     @exclusive
-    def report(self, loss):
+    def report(self, loss: Any) -> None:
         """Tell every plateau() schedule a loss; smaller is better."""
         call("eden_report", self._handle, _native.number(loss, "loss"))
 
@@ -130,41 +148,41 @@ class Optimizer(Base):
 
     @property
     @asking
-    def steps(self):
+    def steps(self) -> int:
         """Steps taken."""
         return lib.eden_steps(self._handle)
 
     @property
     @asking
-    def skipped(self):
+    def skipped(self) -> int:
         """Steps left out, by nonfinite='skip' or for the loss scale."""
         return lib.eden_skipped(self._handle)
 
     @property
     @asking
-    def grad_norm(self):
+    def grad_norm(self) -> float:
         """Norm of all gradients at the last step that measured it, before clipping; 0 without clip_norm."""
         return lib.eden_grad_norm(self._handle)
 
     @property
     @asking
-    def loss_scale(self):
+    def loss_scale(self) -> float:
         """What to multiply the loss by before its gradients are computed."""
         return lib.eden_loss_scale(self._handle)
 
     @property
     @asking
-    def state_bytes(self):
+    def state_bytes(self) -> int:
         """Bytes of all state."""
         return lib.eden_state_bytes(self._handle)
 
     @property
-    def names(self):
+    def names(self) -> list[str]:
         """Names of all arrays."""
         return list(self._members)
 
     @property
-    def notes(self):
+    def notes(self) -> _Notes:
         """Text of your own that travels in the checkpoint: opt.notes["epoch"] = "3"."""
         return _Notes(self)
 
@@ -178,7 +196,7 @@ class Optimizer(Base):
         call("eden_set_note", self._handle, _native.encode(key, "a note's key"), value)
 
     @exclusive
-    def steps_of(self, name):
+    def steps_of(self, name: str) -> int:
         """Steps that these weights have taken."""
         steps = ctypes.c_uint64()
         call("eden_tensor_steps", self._handle, _native.encode(name), ctypes.byref(steps))
@@ -198,28 +216,30 @@ class Optimizer(Base):
         return _floats(values, view.shape if len(values) == view.count else (len(values),))
 
     @exclusive
-    def state(self, name, slot):
+    def state(self, name: str, slot: str) -> _Floats:
         """A copy of what the rule remembers for these weights, as floats."""
         return self._shaped(name, self._copy("eden_get_state", name, slot))
 
     @exclusive
-    def average_of(self, name):
+    def average_of(self, name: str) -> _Floats:
         """A copy of the average of these weights, as floats."""
         return self._shaped(name, self._copy("eden_get_average", name))
 
     # ---- files ------------------------------------------------------------------------------------
 
     @exclusive
-    def save(self, path, parts="all"):
+    def save(self, path: _Path, parts: _Which = "all") -> None:
         """Write a checkpoint: "weights", "optimizer" (everything else) or "all". The file appears whole or
         not at all, and the one that was there stays as PATH.old."""
         self._check_weights()
         call("eden_save", self._handle, _path(path), self._parts(parts))
 
     @exclusive
-    def load(self, path, parts="all", partial=False, convert=False):
-        """Go on from a checkpoint, bit for bit. Nothing changes unless everything fits, but with partial=True
-        arrays may be missing or differ, and with convert=True weights may be of another dtype."""
+    def load(self, path: _Path, parts: _Which = "all", partial: bool = False, convert: bool = False) -> LoadReport:
+        """Go on from a checkpoint, bit for bit: settings and schedules become the file's as well, whatever was
+        set here before; set() afterwards what is to differ. A schedule that is a function there has to be one
+        here. Nothing changes unless everything fits, but with partial=True arrays may be missing or differ,
+        and with convert=True weights may be of another dtype."""
         handle, pack = self._handle, self._pack()
         self._check_weights()
         flags = self._parts(parts) | (_native.PARTIAL if partial else 0) | (_native.CONVERT if convert else 0)
@@ -249,7 +269,7 @@ class Optimizer(Base):
 
     # ---- its life ----------------------------------------------------------------------------------
 
-    def close(self):
+    def close(self) -> None:
         """Give back all memory and let go of the arrays; a second time does nothing."""
         if self._handle_:
             self._close()
@@ -260,11 +280,11 @@ class Optimizer(Base):
         self._finalizer()
         self._members, self._pack_ = {}, None
 
-    def __enter__(self):
+    def __enter__(self: _Self) -> _Self:
         self._handle
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __reduce_ex__(self, protocol):

@@ -113,14 +113,14 @@ def _protocol(array):
     return view, _FORMATS.get(text if len(text) == 1 else text[1:] if text[0] in ("@", "=", _OURS) else text)
 
 
-def _buffer_view(array, what):
+def _buffer_view(array, what, mend):
     """A View by the buffer protocol; None if the object has none of it."""
     view, kind = _protocol(array)
     if view is None:
         return None
     if kind is None:
         raise TypeError_(f"{what} is {_describe(getattr(getattr(array, 'dtype', None), 'name', ''), view)}; Eden's "
-                         "arrays are float32, float16 or bfloat16, in this machine's byte order" + _mend(array, view))
+                         "arrays are float32, float16 or bfloat16, in this machine's byte order" + _mend(array, view, mend))
     if type(array).__name__ == "MaskedArray":
         raise TypeError_(f"{what} is a masked array, whose mask a step would not see; give its .data")
     said = getattr(array, "__array_interface__", None)  # such arrays can be made to move
@@ -137,11 +137,11 @@ def _describe(named, view):
     return named or f"of format {view.format!r}"
 
 
-def _mend(array, view):
+def _mend(array, view, mend):
     if view.format in ("B", "b", "c") and not hasattr(array, "dtype"):
         return ", and bytes say nothing of theirs: give memoryview(...).cast('B').cast('f')"
     if hasattr(array, "astype"):
-        return "; make it with .astype('float32') and keep that array: it is what is updated"
+        return mend
     return ""
 
 
@@ -204,9 +204,13 @@ def _dlpack_view(array, what):
 
 # ---- weights and gradients ------------------------------------------------------------------
 
-def view_of(array, what):
-    """The View of an array, or a refusal with its name."""
-    view = _buffer_view(array, what)
+_MAKE_WEIGHTS = "; make it with .astype('float32') and keep that array: it is what is updated"
+_MAKE_GRADIENT = "; for a gradient g pass g.astype('float32')"
+
+
+def view_of(array, what, mend):
+    """The View of an array, or a refusal with its name; `mend` is what to do about another dtype."""
+    view = _buffer_view(array, what, mend)
     if view is None and hasattr(array, "__dlpack__"):
         view = _dlpack_view(array, what)
     if view is None:
@@ -220,7 +224,7 @@ def view_of(array, what):
 
 def weights_of(array, what):
     """A View of weights that can be updated where they are."""
-    view = view_of(array, what)
+    view = view_of(array, what, _MAKE_WEIGHTS)
     if view.readonly:
         raise ValueError_(f"{what} cannot be written: it is read-only (as arrays of JAX are), or does not say through "
                           "DLPack that it is not; give an array that can be")
@@ -249,7 +253,7 @@ def check_there(array, view, what):
 
 def gradient_of(array, what, member, is_weights):
     """A View of a gradient in row-major order, a copy if need be: also of what a step would overwrite."""
-    view = view_of(array, what)
+    view = view_of(array, what, _MAKE_GRADIENT)
     if view.shape != member.view.shape:
         raise ValueError_(f"{what} has shape {list(view.shape)}, and the weights {list(member.view.shape)}")
     if member.grad_dtype is not None and view.dtype != member.grad_dtype:

@@ -5,6 +5,7 @@ elsewhere, what its arguments are and what its state is called there; a rule tha
 not say gets a class of its own name with its own settings, of which beta1, beta2, ...
 become one argument `betas`, as is usual.
 """
+import copy
 import ctypes
 import inspect
 import re
@@ -91,6 +92,17 @@ class Argument:
                 values[hyper.index] = self._read_one(hyper, part, epsilon)
             except ValueError_ as error:
                 raise ValueError_(f"{self.name}: {error}" if self.tuple else str(error)) from None
+
+    def range(self, hyper):
+        """Of what is given for a setting, which may be its opposite."""
+        if self.sign > 0:
+            return hyper.range()
+        turned = copy.copy(hyper)
+        turned.low, turned.high = 0.0 - hyper.high, 0.0 - hyper.low
+        turned.low_open, turned.high_open = hyper.high_open, hyper.low_open
+        if hyper.high < float("inf"):
+            return turned.range()
+        return f"finite and {'below' if turned.high_open else 'at most'} {turned.high:g}"
 
     def _read_one(self, hyper, value, epsilon):
         if value is None and hyper.index in self.missing:
@@ -228,13 +240,37 @@ class Spelling:
         for argument in self.extra:
             yield kind(argument.name, kind.KEYWORD_ONLY, default=argument.default(self.values))
 
+    def other_names(self):
+        """A line of what the formula calls otherwise than the arguments, if there is any."""
+        said = []
+        for argument in self.arguments:
+            own = [h.name for h in argument.hypers
+                   if h.name != argument.name and re.search(rf"\b{h.name}\b", self.formula)]
+            if own:
+                said.append(f"{' and '.join(own)} {'are' if len(own) > 1 else 'is'} "
+                            f"{'-' if argument.sign < 0 else ''}{argument.name}")
+        return ["", *textwrap.wrap(f"({', '.join(said)})", 84, initial_indent="    ", subsequent_indent="    ")] \
+            if said else []
+
+    def _when(self, slot):
+        """Words for settings that a slot is there for. What hangs on a tensor's shape is not of them."""
+        found = re.fullmatch(r"h\.(\w+) != (\w+)", slot.when)
+        if not found:
+            return ""
+        hyper = self.rule.hyper(found[1])
+        argument = next(a for a in (*self.arguments, *self.extra) if hyper in a.hypers)
+        if argument.choices or hyper.kind == FLAG:
+            return f" (with {argument.name})"
+        return f" (if {argument.name} is not {repr(found[2].lower()) if hyper.kind == CHOICE else found[2]})"
+
     def document(self, weights, options):
         """A docstring: formula, arguments with defaults, state, paper."""
         lines = [f"{self.title[:1].upper()}{self.title[1:]}.", ""]
         lines += ["    " + line for line in self.formula.rstrip("\n").split("\n")]
+        lines += self.other_names()
         lines += ["", "Args:", *_item(*weights)]
         for argument in (*self.arguments, *self.extra):
-            says = "; ".join(f"{h.doc} ({h.range()})" for h in argument.hypers)
+            says = "; ".join(f"{h.doc} ({argument.range(h)})" for h in argument.hypers)
             if argument.missing:
                 says += "; None: the weights' machine epsilon"
             if argument.choices:
@@ -245,8 +281,7 @@ class Spelling:
         kept = [s for s in self.rule.slots]
         lines += ["", "State:"]
         for slot in kept:
-            when = "" if slot.when == "1" else f" (if {slot.when.replace('h.', '')})"
-            lines += _item(self.state_name.get(slot.name, slot.name), slot.doc + when)
+            lines += _item(self.state_name.get(slot.name, slot.name), slot.doc + self._when(slot))
         lines += ["", *textwrap.wrap(f"{self.paper}.", 88)]
         return "\n".join(lines)
 

@@ -63,7 +63,8 @@ def _type(argument):
 
 def _class(module, spelling, tail):
     lines = [f"class {spelling.name}(Optimizer):", f'    """{spelling.title[:1].upper()}{spelling.title[1:]}.',
-             "", *("    " + line for line in spelling.formula.rstrip("\n").split("\n")), "", f"    {spelling.paper}.",
+             "", *("    " + line for line in spelling.formula.rstrip("\n").split("\n")), *spelling.other_names(), "",
+             f"    {spelling.paper}.",
              '    """', "    def __init__(", "        self,"]
     lines.append("        params: _Params," if module == "torch" else "        weights: Mapping[str, Any],")
     for argument in spelling.arguments:

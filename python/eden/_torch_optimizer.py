@@ -1,5 +1,8 @@
 """What the classes of eden.torch have in common."""
+from __future__ import annotations
+
 import contextlib
+from typing import TYPE_CHECKING, Any, Callable, Literal, Optional
 
 import torch
 
@@ -16,15 +19,21 @@ _is_compiling = getattr(torch.compiler, "is_compiling", lambda: False)
 
 class _Kept:
     """State on its way through PyTorch's load_state_dict, which casts tensors to the weights' dtype."""
-    def __init__(self, value):
+    def __init__(self, value: Any) -> None:
         self.value = value
 
 
 class Optimizer(torch.optim.Optimizer):
     """What the classes have in common; see the module's text."""
     _spelling = None
+    if TYPE_CHECKING:  # what __getattr__ finds, which checkers do not see: it would hide what is misspelt
+        clip_norm: float
+        clip_value: float
+        nonfinite: Literal["apply", "refuse", "skip"]
+        threads: Optional[int]
+        seed: int
 
-    def __init__(self, params, *args, **kwargs):
+    def __init__(self, params: Any, *args: Any, **kwargs: Any) -> None:
         if self._spelling is None:
             raise TypeError_("eden.torch.Optimizer is what the classes have in common; make one of those")
         given = self.__signature__.bind(params, *args, **kwargs)
@@ -38,7 +47,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # ---- groups -----------------------------------------------------------------------
 
-    def add_param_group(self, param_group):
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
         try:
             self._check_group(self.param_groups[-1])
@@ -77,7 +86,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # ---- a step -----------------------------------------------------------------------
 
-    def step(self, closure=None):
+    def step(self, closure: Optional[Callable[[], Any]] = None) -> Any:
         """Update the weights from the gradients; returns what `closure`, which may compute them anew,
         returns."""
         loss = None
@@ -112,18 +121,18 @@ class Optimizer(torch.optim.Optimizer):
     _step_apart = getattr(torch, "_disable_dynamo", lambda function: function)(_step)
 
     @property
-    def grad_norm(self):
+    def grad_norm(self) -> float:
         """The norm of all gradients at the last step, before clipping; 0 without clip_norm."""
         return _native.lib.eden_grad_norm(self._engine.handle) if self._engine else 0.0
 
     @property
-    def skipped(self):
+    def skipped(self) -> int:
         """Steps that nonfinite = "skip" left out since groups or options last changed."""
         return _native.lib.eden_skipped(self._engine.handle) if self._engine else 0
 
     # ---- state ------------------------------------------------------------------------
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load what state_dict() of this class or of torch.optim's class of this name returned. State keeps
         its values: it is converted where this optimizer stores it in another dtype."""
         def keep(_self, given):
@@ -139,10 +148,10 @@ class Optimizer(torch.optim.Optimizer):
         finally:
             hook.remove()
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_options": dict(self._options)}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         before = self.__dict__.get("param_groups")
         super().__setstate__(state)
         self.__dict__.setdefault("_options", dict(OPTIONS))
@@ -158,17 +167,18 @@ class Optimizer(torch.optim.Optimizer):
                     if isinstance(value, _Kept):
                         kept[name] = value.value.detach().clone()
 
-    def __getattr__(self, name):
-        options = self.__dict__.get("_options")
-        if options is not None and name in options:
-            return options[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+    if not TYPE_CHECKING:
+        def __getattr__(self, name):
+            options = self.__dict__.get("_options")
+            if options is not None and name in options:
+                return options[name]
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
-    def __setattr__(self, name, value):
-        if name in OPTIONS and "_options" in self.__dict__:
-            self.__dict__["_options"] = _checked_options({**self._options, name: value})
-            return
-        super().__setattr__(name, value)
+        def __setattr__(self, name, value):
+            if name in OPTIONS and "_options" in self.__dict__:
+                self.__dict__["_options"] = _checked_options({**self._options, name: value})
+                return
+            super().__setattr__(name, value)
 
 
 def _checked_options(options):

@@ -45,6 +45,27 @@ class Arrays(Refused):
         for wrong in (floats(1), floats(1, 2, 3), memoryview(floats(1, 2)).cast("B").cast("f", (2, 1)), floats()):
             self.refused(ValueError, "shape", self.opt.step, {"w": wrong})
 
+    def test_an_array_given_twice(self):
+        w, b = floats(1, 2), floats(3)
+        self.refused(ValueError, "'b' lies where the array 'a' does", en.SGD, {"a": w, "b": w})
+        self.refused(ValueError, "'c' lies where the array 'a' does", en.SGD, {"a": w, "b": b, "c": memoryview(w)})
+        opt = en.SGD({"a": w, "none": floats(), "either": floats()}, lr=1.0)
+        self.refused(ValueError, "'b' lies where the array 'a' does", opt.add, {"b": w})
+        self.refused(ValueError, "'b' lies where the array 'a' does", opt.add_group, "g", {"b": w})
+        self.refused(LookupError, "the array 'a' is there already", opt.add, {"a": w})
+        self.assertEqual(opt.names, ["a", "none", "either"])
+        opt.step({"a": floats(1, 1)})
+        self.assertEqual(list(w), [0, 1])
+
+    def test_the_mend_is_for_what_was_given(self):
+        if np is None:
+            self.skipTest("NumPy is not there")
+        wide = np.zeros(2)
+        self.refused(TypeError, r"array 'w' is float64.*keep that array", en.SGD, {"w": wide})
+        self.refused(TypeError, r"gradient of 'w' is float64.*pass g\.astype\('float32'\)$", self.opt.step,
+                     {"w": wide})
+        self.opt.step({"w": wide.astype("float32")})
+
     def test_overlapping_memory(self):
         whole = memoryview(floats(1, 2, 3))
         opt = en.SGD({"a": whole[:2], "b": whole[1:]})
@@ -65,7 +86,7 @@ class Arrays(Refused):
         for wrong in (np.ones(2), np.ones(2, ">f4"), np.ones(2, object), np.ones(2, int), np.ones(2, bool),
                       np.ones(2, complex), np.ones(2, [("a", "f4")]), np.array(["a"]), np.ones(2, "M8[s]"),
                       np.float64(1)):
-            self.refused(TypeError, "weights 'w'", en.SGD, {"w": wrong})
+            self.refused(TypeError, "array 'w'", en.SGD, {"w": wrong})
             self.refused(TypeError, "gradient of 'w'", self.opt.step, {"w": wrong})
         for wrong in (good.T[:, :2], good[::-1], good[:, ::2], good[1:3, 1:3], np.ones((3, 4), np.float32).T):
             self.refused(ValueError, "contiguous", en.SGD, {"w": wrong})

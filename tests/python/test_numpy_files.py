@@ -78,6 +78,16 @@ class Files(Near):
     def grads(self, s):
         return {"w": array.array("f", [math.cos(i * s) for i in range(600)])}
 
+    def test_settings_and_schedules_become_those_of_the_file(self):
+        path = self.scratch()
+        en.SGD({"w": floats(1)}, lr=0.5, momentum=0.25, schedule={"lr": "constant(0.5)"}).save(path)
+        opt = en.SGD({"w": floats(2)}, lr=8.0, schedule={"lr": "constant(4)", "momentum": "constant(2)"})
+        opt.load(path, parts="weights")
+        self.assertEqual([opt.get("lr"), opt.get("lr", step=1), opt.get("momentum")], [8, 32, 0])
+        opt.load(path)
+        self.assertEqual([opt.get("lr"), opt.get("lr", step=1), opt.get("momentum", step=1)], [0.5, 0.25, 0.25])
+        self.assertIn("settings and schedules become the file's", opt.load.__doc__)
+
     def test_resume_is_equal_in_every_bit(self):
         for state in ("f32", "bf16", "q8"):
             path = self.scratch()
