@@ -322,7 +322,7 @@ int cli_batches_report(const cli_batches *b, const char *folder)
     const cli_picture picture = {
         .title = title,
         .panel = { { train, "batch size", CLI_LOSS, 0, tics },
-                   { test, "batch size", cli_report_scale(c), 0, tics } },
+                   { test, "batch size", (unsigned)cli_report_scale(c), 0, tics } },
         .curves = curves, .count = c->count,
     };
     if (!code) code = cli_report_files(folder, &picture, write_one, b);

@@ -126,7 +126,7 @@ static cli_picture picture_of(const cli_comparison *c, const cli_curve *curves, 
         .title = title,
         .panel = { { train, "epoch", CLI_LOSS, 0, NULL },
                    { test, "epoch",
-                     cli_report_scale(c), cli_goal_scale(m) * c->target, NULL } },
+                     (unsigned)cli_report_scale(c), cli_goal_scale(m) * c->target, NULL } },
         .curves = curves,
         .count = c->count,
     };

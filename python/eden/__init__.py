@@ -11,7 +11,7 @@ __version__ = _lib.eden_version().decode()
 __all__ = ["Error", "FileError", "FormatError", "GradientError", "numpy", "rules", "torch"]
 
 
-def rules():
+def rules() -> "list[str]":
     """The names of all rules."""
     from ._rules import RULES
     return [rule.name for rule in RULES]
