@@ -5,7 +5,7 @@ import ctypes
 import os
 from array import array
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Union
 
 from . import _arrays, _native
 from ._native import E_ORDER, TypeError_, ValueError_, lib

@@ -226,8 +226,8 @@ class Spelling:
             name = f"{spelled[0].name}[{spelled[1]}]" if spelled[0].tuple else spelled[0].name
         if sentence:
             return ValueError_(f"{self.name}: {sentence.replace(f'{hyper.name} = ', f'{name} = ', 1)}")
-        opposite = " below zero" if spelled and spelled[0].sign < 0 else ""
-        return ValueError_(f"{self.name}: {name} = {value!r} has to be {hyper.range()}{opposite}")
+        bounds = spelled[0].range(hyper) if spelled else hyper.range()
+        return ValueError_(f"{self.name}: {name} = {value!r} has to be {bounds}")
 
     def parameters(self, extra=()):
         """Of the signature, behind the weights. The rule's settings that the other library does not

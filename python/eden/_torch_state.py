@@ -157,33 +157,33 @@ class Keeper:
             if name == "master":
                 return m.param.detach().float().contiguous().clone()
             return self._empty(m, layout)
-        right = self._empty(m, layout, memory=False)
         if not isinstance(value, torch.Tensor):
-            raise TypeError_(f"{m.who}: its state {self.spelling.state_name.get(name, name)!r} is {type(value).__name__}, not a tensor")
-        if value.dtype is right.dtype and value.shape == right.shape and value.stride() == right.stride() \
-                and value.device.type == "cpu":
+            raise TypeError_(f"{m.who}: its state {name!r} is {type(value).__name__}, not a tensor")
+        dtype, shape = self._kind(m, layout)
+        in_order = value.stride() == m.param.stride() if m.way == "dense" else value.is_contiguous()
+        if value.dtype is dtype and value.shape == shape and in_order and value.device.type == "cpu":
             return value
         if layout.dtype == _native.Q8 or not value.is_floating_point() or value.numel() != layout.count:
             return self._translate(m, name, value, layout)
-        return self._empty(m, layout).copy_(value.detach().reshape(right.shape))
+        return self._empty(m, layout).copy_(value.detach().reshape(shape))
 
-    def _empty(self, m, layout, memory=True):
-        """Zeros of a layout, or with no memory just its kind."""
-        make = torch.zeros if memory else lambda *size, **kind: torch.empty(*size, device="meta", **kind)
+    def _kind(self, m, layout):
+        """dtype and shape of a tensor for a layout."""
         if layout.dtype == _native.Q8:
-            return make(layout.bytes, dtype=torch.uint8)
-        dtype = _STORED[layout.dtype]
+            return torch.uint8, (int(layout.bytes),)
+        dtype, split, dims = _STORED[layout.dtype], m.split or 1, len(m.shape)
         if layout.shape == FULL:
-            like = m.param.detach() if m.way == "dense" else None
-            if like is None:
-                return make(tuple(m.param.shape), dtype=dtype)
-            return torch.zeros_like(like, dtype=dtype) if memory else torch.empty_like(like, dtype=dtype, device="meta")
-        split, dims = m.split or 1, len(m.shape)
+            return dtype, tuple(m.param.shape)
         if dims < 2 or layout.shape == _native.ONE:
-            return make((int(layout.count),), dtype=dtype)
+            return dtype, (int(layout.count),)
         if layout.shape == ROW:
-            return make((*m.shape[:split], *[1] * (dims - split)), dtype=dtype)
-        return make((*[1] * split, *m.shape[split:]), dtype=dtype)
+            return dtype, (*m.shape[:split], *[1] * (dims - split))
+        return dtype, (*[1] * split, *m.shape[split:])
+
+    def _empty(self, m, layout):
+        """Zeros of a layout, in the parameter's own order where it is in one."""
+        dtype, shape = self._kind(m, layout)
+        return torch.zeros_like(m.param.detach(), dtype=dtype) if m.way == "dense" else torch.zeros(shape, dtype=dtype)
 
     def _translate(self, m, name, value, layout):
         """State of another dtype or layout, through floats; refused if its size says that it is of another
