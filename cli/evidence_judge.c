@@ -16,6 +16,7 @@ static const cli_measure measures[] = {
     { "ns", "nanoseconds a weight", "times", 1, 0 },
     { "reached", "steps until it stays near the minimum", "times", 1, 0 },
     { "turns", "steps that go back", "times", 1, 0 },
+    { "past", "how far past the minimum", "% of the way there", 0, 0 },
     { "first_step", "length of the first step", "times", 1, 0 },
     { "shrink", "last step's length as a share of the first's", "times", 1, 0 },
     { "last_step", "length of the last step", "times", 1, 0 },
@@ -104,11 +105,13 @@ static double student(size_t freedom)
     return freedom < sizeof t / sizeof *t ? t[freedom] : 2.045;
 }
 
-/* Ratios on the scale on which twice and half are as far from 1. */
+/* Ratios on the scale on which twice and half are as far from 1; nothing beside something is
+ * infinitely far. */
 static double compare(const cli_measure *m, double a, double b)
 {
-    if (m->ratio) return a > 0 && b > 0 ? log(a / b) : a == b ? 0 : (double)NAN;
-    return a - b;
+    if (!m->ratio) return a - b;
+    if (a < 0 || b < 0) return NAN;
+    return a > b || a < b ? log(a / b) : 0;
 }
 
 static cli_verdict verdict_of(const lab_claim *claim, double low, double high)

@@ -97,8 +97,22 @@ static double number_at(const json_t *array, size_t i, size_t k)
     return json_number_value(json_array_get(json_array_get(array, i), k));
 }
 
-/* Of a path: its first and its last step's length. */
-static void measure_path(json_t *values, const json_t *path)
+/* How far the path went past the minimum at (x, y), in hundredths of the way there
+ * from its start and along it. */
+static double past(const json_t *path, double x, double y)
+{
+    const double x0 = number_at(path, 0, 0), y0 = number_at(path, 0, 1);
+    const double way = (x - x0) * (x - x0) + (y - y0) * (y - y0);
+    double farthest = 1;
+    for (size_t i = 0; i < json_array_size(path); i++) {
+        const double gone = (number_at(path, i, 0) - x0) * (x - x0) + (number_at(path, i, 1) - y0) * (y - y0);
+        farthest = fmax(farthest, gone / way);
+    }
+    return 100 * (farthest - 1);
+}
+
+/* Of a path: its first and its last step's length, and how far it went past the minimum. */
+static void measure_path(json_t *values, const json_t *path, const json_t *minima)
 {
     const size_t n = json_array_size(path);
     if (n < 2) return;
@@ -108,6 +122,9 @@ static void measure_path(json_t *values, const json_t *path)
                               number_at(path, n - 1, 1) - number_at(path, n - 2, 1));
     json_object_set_new(values, "first_step", cli_json_exact(first));
     json_object_set_new(values, "last_step", cli_json_exact(last));
+    if (json_array_size(minima) == 1)
+        json_object_set_new(values, "past",
+                            cli_json_exact(past(path, number_at(minima, 0, 0), number_at(minima, 0, 1))));
 }
 
 /* All numbers at the top, and the history of a training run. */
@@ -120,7 +137,8 @@ static json_t *values_of(const json_t *printed)
     if (json_array_size(paths) > 0) {
         json_object_set(values, "steps", json_object_get(from, "steps"));
         from = json_array_get(paths, 0);
-        measure_path(values, json_object_get(from, "path"));
+        measure_path(values, json_object_get(from, "path"),
+                     json_object_get(json_object_get(printed, "surface"), "minima"));
     }
     json_object_foreach((json_t *)(uintptr_t)from, key, value)
         if (json_is_number(value) || !strcmp(key, "history") || !strcmp(key, "settings"))
