@@ -48,17 +48,30 @@ static const char *kind_option(const cli_args *args)
 
 #define LABELLED "digits mnist cifar10 sparse finetune csv"
 
-/* Options that not all tasks have, and the tasks that do. */
-static const struct {
-    const char *option, *tasks;
-} belonging[] = {
-    { "model", LABELLED }, { "norm", LABELLED }, { "widths", LABELLED " rl gan" },
-    { "dropout", LABELLED " text gan" }, { "no-decay", LABELLED " rl gan" },
-    { "rate-scaling", LABELLED },
-    { "layers", "text" },  { "heads", "text" },   { "width", "text" },  { "context", "text" },
-    { "sample", "text" },  { "temperature", "text" },
-    { "envs", "rl" },      { "horizon", "rl" },   { "passes", "rl" },
-    { "noise", "gan" },    { "sheet", "gan" },
+/* Options that not all tasks have, the tasks that do, and why others do not if it is not
+ * for their network. */
+typedef struct {
+    const char *option, *tasks, *why;
+} belonging;
+
+static const belonging belongings[] = {
+    { "model", LABELLED, NULL },
+    { "norm", LABELLED, NULL },
+    { "widths", LABELLED " rl gan", NULL },
+    { "dropout", LABELLED " text gan", "whose policy has to be the one that acted" },
+    { "no-decay", LABELLED " rl gan", "whose biases and norms never decay" },
+    { "rate-scaling", LABELLED, "whose epochs have as many steps whatever the batch: give --lr" },
+    { "layers", "text", NULL },
+    { "heads", "text", NULL },
+    { "width", "text", NULL },
+    { "context", "text", NULL },
+    { "sample", "text", NULL },
+    { "temperature", "text", NULL },
+    { "envs", "rl", NULL },
+    { "horizon", "rl", NULL },
+    { "passes", "rl", NULL },
+    { "noise", "gan", NULL },
+    { "sheet", "gan", NULL },
 };
 
 /* Is a word one of those between blanks? */
@@ -70,18 +83,21 @@ static int among(const char *words, const char *word)
     return 0;
 }
 
-static int refuse_option(const cli_args *args, const task *t, const char *option, const char *suits)
+static int refuse_option(const cli_args *args, const task *t, const belonging *option)
 {
     static const struct {
         const char *task, *networks;
-    } why[] = { { "text", "a transformer that decays only its matrices" },
-                { "rl", "a policy and a value, each an mlp" },
-                { "gan", "a generator and a discriminator, each an mlp" } };
-    for (size_t i = 0; i < sizeof why / sizeof *why; i++)
-        if (among(suits, "digits") && !strcmp(why[i].task, t->name))
-            return cli_usage(args->command, "--%s is not for %s, which has %s", option, t->name,
-                             why[i].networks);
-    return cli_usage(args->command, "--%s is for %s alone", option, suits);
+    } others[] = { { "text", "a transformer" },
+                   { "rl", "a policy and a value, each an mlp" },
+                   { "gan", "a generator and a discriminator, each an mlp" } };
+    if (!among(option->tasks, "digits"))
+        return cli_usage(args->command, "--%s is for %s alone", option->option, option->tasks);
+    if (option->why)
+        return cli_usage(args->command, "--%s is not for %s, %s", option->option, t->name, option->why);
+    size_t i = 0;
+    while (strcmp(others[i].task, t->name) != 0 && i + 1 < sizeof others / sizeof *others) i++;
+    return cli_usage(args->command, "--%s is not for %s, which has %s", option->option, t->name,
+                     others[i].networks);
 }
 
 static int wants_all(const cli_args *args)
@@ -99,9 +115,9 @@ static int check_options(const cli_args *args, const task *t)
     if (!table && cli_has(args, kind_option(args)))
         return cli_usage(args->command, "--%s is for csv; %s has %s", kind_option(args), t->name,
                          text ? "bytes" : made ? "nothing to predict" : "classes");
-    for (size_t i = 0; i < sizeof belonging / sizeof *belonging; i++)
-        if (cli_has(args, belonging[i].option) && !among(belonging[i].tasks, t->name))
-            return refuse_option(args, t, belonging[i].option, belonging[i].tasks);
+    for (size_t i = 0; i < sizeof belongings / sizeof *belongings; i++)
+        if (cli_has(args, belongings[i].option) && !among(belongings[i].tasks, t->name))
+            return refuse_option(args, t, &belongings[i]);
     if ((text || made) && wants_all(args))
         return cli_usage(args->command, "--batch all is not for %s, whose batches are drawn, not a set's", t->name);
     if (cli_has(args, "temperature") && cli_count(args, "sample", 1) == 0)

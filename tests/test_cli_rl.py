@@ -75,7 +75,9 @@ class Refused(Case):
         for part, *words in [
                 ("--model is not for rl, which has a policy and a value", "rl", "--model", "mlp"),
                 ("--norm is not for rl", "rl", "--norm", "layer"),
-                ("--dropout is not for rl", "rl", "--dropout", "0.1"),
+                ("--dropout is not for rl, whose policy has to be the one that acted", "rl", "--dropout", "0.1"),
+                ("--rate-scaling is not for rl, whose epochs have as many steps whatever the batch", "rl",
+                 "--rate-scaling", "sqrt"),
                 ("--label is for csv; rl has nothing to predict", "rl", "--label", "x"),
                 ("--sample is for text alone", "rl", "--sample", "3"),
                 ("--envs is for rl alone", "digits", "--envs", "8"),

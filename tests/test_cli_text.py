@@ -151,8 +151,8 @@ class Refused(Case):
 
     def test_options(self):
         for part, *words in [
-                ("--model is not for text", "text", "--model", "mlp"),
-                ("--no-decay is not for text", "text", "--no-decay"),
+                ("--model is not for text, which has a transformer", "text", "--model", "mlp"),
+                ("--no-decay is not for text, whose biases and norms never decay", "text", "--no-decay"),
                 ("--label is for csv; text has bytes", "text", "--label", "x"),
                 ("--width is for text alone", "digits", "--width", "8"),
                 ("--sample is for text alone", "digits", "--sample", "8"),
