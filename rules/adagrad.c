@@ -43,7 +43,7 @@ enum { OUTSIDE, INSIDE };
 enum { COUPLED, DECOUPLED };
 
 typedef struct {
-    real rate, outside, inside, start, coupled, keep;
+    real rate, outside, inside, start, coupled, keep, most;
 } consts;
 
 EDEN_INLINE consts prepare(hypers h, uint64_t t, eden_extent x)
@@ -54,6 +54,7 @@ EDEN_INLINE consts prepare(hypers h, uint64_t t, eden_extent x)
     k.rate = (real)rate;
     k.outside = h.eps_place == OUTSIDE ? (real)h.eps : 0;
     k.inside = h.eps_place == INSIDE ? (real)h.eps : 0;
+    k.most = LARGEST_SQUARE;
     k.start = t == 1 ? (real)h.initial : 0;
     k.coupled = h.decay == COUPLED ? (real)h.weight_decay : 0;
     k.keep = h.decay == DECOUPLED ? (real)(1 - rate * h.weight_decay) : 1;
@@ -63,7 +64,7 @@ EDEN_INLINE consts prepare(hypers h, uint64_t t, eden_extent x)
 EDEN_INLINE elem update(elem e, consts k)
 {
     const real g = e.g + k.coupled * e.p;
-    e.s = least(LARGEST_SQUARE, (e.s + k.start) + g * g);
+    e.s = least(k.most, (e.s + k.start) + g * g);
     e.p = k.keep * e.p - k.rate * over(g, root(e.s + k.inside) + k.outside);
     return e;
 }

@@ -122,6 +122,56 @@ EDEN_INLINE void run_one(elem (*fn)(elem, consts), eden_shape domain, unsigned r
     EACH_SLOT(STORE_PARAM_, STORE_NONE_, STORE_STATE_, STORE_VALUE_, STORE_SUM_)
 }
 
+/* ---- pairs --------------------------------------------------------------------- */
+
+/* A pass over nothing but numbers of 16 bits takes two neighbours as one word: both
+ * halves are where they are needed after a shift or a mask, while single numbers had to
+ * be moved across the halves of a register. Which half is the first is all the same. */
+typedef uint32_t pair __attribute__((aligned(2), may_alias));
+
+/* Does every slot of these have 16 bits an element? */
+EDEN_INLINE int in_pairs(eden_types types, unsigned touched)
+{
+    return types == ALL_16 && !(touched & ~(SLOTS1(p) | SLOTS1(g) | STATES));
+}
+
+EDEN_INLINE uint32_t upper(uint32_t w) { return w & 0xffff0000u; }
+
+/* In its upper half, f as to_bf16() rounds it. A NaN out of numbers of 16 bits ends in
+ * zeros, so that rounding leaves it alone; a scale could have brought others. */
+EDEN_INLINE uint32_t rounded(real f, scaling_kind scaling)
+{
+    const uint32_t u = bits_of(f), up = 0x7fffu + (u >> 16 & 1);
+    return u + (scaling == AS_IT_IS ? up : pick(f == f, up, 0));
+}
+
+#define PAIR_(name) (((pair *)(void *)((uint16_t *)(void *)name + at_))[i_])
+#define LOAD_PAIR_(name, shape, when, doc)                                       \
+    low_.name = reads & SLOTS1(name) ? real_of(PAIR_(name) << 16) : 0;           \
+    high_.name = reads & SLOTS1(name) ? real_of(upper(PAIR_(name))) : 0;
+#define LOAD_GRAD_PAIR_(name, shape, when, doc)                                  \
+    LOAD_PAIR_(name, shape, when, doc)                                           \
+    if (reads & SLOTS1(name)) {                                                  \
+        low_.name = scaled(low_.name, scaling, scale_);                          \
+        high_.name = scaled(high_.name, scaling, scale_);                        \
+    }
+#define LOAD_ZERO_(name, shape, when, doc) (void)name, low_.name = high_.name = 0;
+#define STORE_PAIR_(name, shape, when, doc)                                      \
+    if (writes & SLOTS1(name))                                                   \
+        PAIR_(name) = rounded(low_.name, scaling) >> 16 | upper(rounded(high_.name, scaling));
+
+/* As run_one(), for the i_-th pair from element at_ on. */
+EDEN_INLINE void run_pair(elem (*fn)(elem, consts), unsigned reads, unsigned writes,
+                          scaling_kind scaling, const consts k_, const eden_grad_scale scale_,
+                          size_t at_, size_t i_ KERNEL_ARGS)
+{
+    elem low_, high_;
+    (void)scaling, (void)scale_;
+    EACH_SLOT(LOAD_PAIR_, LOAD_GRAD_PAIR_, LOAD_PAIR_, LOAD_ZERO_, LOAD_ZERO_)
+    low_ = fn(low_, k_), high_ = fn(high_, k_);
+    EACH_SLOT(STORE_PAIR_, STORE_NONE_, STORE_PAIR_, STORE_NONE_, STORE_NONE_)
+}
+
 #define NOT_SUM_(name, shape, when, doc) 0,
 #define IS_SUM_(name, shape, when, doc) 1,
 static const unsigned char is_sum_[] = { EACH_SLOT(NOT_SUM_, NOT_SUM_, NOT_SUM_, NOT_SUM_, IS_SUM_) };
@@ -251,6 +301,12 @@ EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned reads
             for (size_t r_ = 0; r_ < rows_; r_++) {                                       \
                 ask_ahead(EDEN_##domain, reads, writes, types, r_ * n_ + j_, n_ - j_,     \
                           (rows_ - 1) * n_ KERNEL_NAMES);                                 \
+                if (in_pairs(types, (reads) | (writes))) {                                \
+                    for (size_t l_ = 0; l_ < EDEN_LANES / 2; l_++)                        \
+                        run_pair(fn, reads, writes, scaling, k_, scale_, r_ * n_ + j_,    \
+                                 l_ KERNEL_NAMES);                                        \
+                    continue;                                                             \
+                }                                                                         \
                 for (size_t l_ = 0; l_ < EDEN_LANES; l_++)                                \
                     run_one(fn, EDEN_##domain, reads, writes, types, scaling, k_, scale_, \
                             r_ * n_ + j_ + l_, r_, j_ + l_, l_ KERNEL_NAMES);             \
