@@ -14,7 +14,7 @@ REFUSE, SKIP, APPLY = range(3)
 REAL, FLAG, CHOICE = range(3)           # kinds of a setting
 STATE = 2                               # kind of a slot
 FULL, ROW, COL, ONE = range(4)          # its shape
-GRAD_WRITABLE, FROZEN = 1, 2
+GRAD_WRITABLE, FROZEN, MATRICES = 1, 2, 4
 WEIGHTS, OPTIM, PARTIAL, CONVERT = 1, 2, 4, 8
 MAX_DIMS = 8
 
@@ -83,7 +83,7 @@ class Peer(ctypes.Structure):
 
 
 class Extent(ctypes.Structure):
-    _fields_ = [("count", c_uint64), ("rows", c_uint64), ("cols", c_uint64)]
+    _fields_ = [("count", c_uint64), ("rows", c_uint64), ("cols", c_uint64), ("matrices", c_uint64)]
 
 
 class Config(ctypes.Structure):

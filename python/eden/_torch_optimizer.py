@@ -9,7 +9,7 @@ import torch
 from . import _native
 from ._native import TypeError_, ValueError_
 from ._torch_engine import Engine
-from ._torch_state import check_factored, check_parameter, storage_of
+from ._torch_state import check_parameter, storage_of
 
 GROUP_OPTIONS = {"state": None, "master": None, "rounding": "nearest", "split": None}
 PYTORCH = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
@@ -72,7 +72,6 @@ class Optimizer(torch.optim.Optimizer):
             who = f"parameter {names[i]!r}" if names else f"parameter {i} of group {len(self.param_groups) - 1}"
             check_parameter(p, who, now=False)
             storage_of(group, p, who)
-            check_factored(self._spelling, group, p, who)
 
     def _check_settings(self, group):
         for name in self._argument_names:

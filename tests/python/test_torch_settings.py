@@ -67,10 +67,6 @@ class Refusals(unittest.TestCase):
         eden.torch.SGD([p], lr=0.5, dampening=0.3).step()
         self.assertTrue(torch.equal(p, before - 0.5))
 
-    def test_factored_at_once(self):
-        self.refused("3 dimensions, and Adafactor factors matrices.*split=1", "Adafactor", [weights(2, 3, 4)])
-        eden.torch.Adafactor([weights(2, 3, 4)], split=1)
-
     def test_lookahead(self):
         p = weights(2)
         p.grad = torch.ones(2)
