@@ -9,9 +9,10 @@
 #include <eden/eden.h>
 #include <math.h>
 
+#include "tests/scratch.h"
+
 #include "tests/ok.h"
 #include "tests/rule_tensor.h"
-#include "tests/scratch.h"
 
 typedef struct {
     size_t matrices, rows, cols;

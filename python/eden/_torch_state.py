@@ -33,6 +33,16 @@ def check_parameter(p, who, now=True):
                          "update that several times; give it clone()")
 
 
+def check_count(step, who):
+    """A count of steps, whatever holds it."""
+    single = not isinstance(step, torch.Tensor) or step.numel() == 1
+    count = float(step) if single and isinstance(step, (int, float, torch.Tensor)) else -1.0
+    if not (0 <= count < math.inf and count == int(count)):
+        raise ValueError_(f"{who}: its state says step = {step!r}, which is no count of steps: a whole number, at "
+                          "least 0, is needed; the state_dict is damaged, or of something else")
+    return count
+
+
 def is_dense(p):
     """Do its elements lie together in another order, such as channels last?"""
     return (p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last)
@@ -108,9 +118,7 @@ class Keeper:
         step = kept.get("step")
         if not isinstance(step, torch.Tensor) or step.dtype is not torch.float32 or step.numel() != 1 \
                 or step.device.type != "cpu":
-            count = float(step) if step is not None else float(bool(there))
-            if not (count >= 0 and count == int(count)):
-                raise ValueError_(f"{m.who}: the state says step = {step!r}, which is no count")
+            count = float(bool(there)) if step is None else check_count(step, m.who)
             others = dict(kept)
             kept.clear()
             kept["step"] = torch.tensor(count)

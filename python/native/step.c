@@ -5,6 +5,7 @@
  * What did not move since the last step costs a comparison. */
 #include "native/step.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,7 +109,7 @@ eden_status eden_batch_create(eden_batch **out, eden_optimizer *optimizer, size_
 
 /* ---- before the step --------------------------------------------------------------- */
 
-static eden_status set_values(eden_batch *b, const double *values, int *changed, eden_error *error)
+static eden_status set_values(eden_batch *b, const double *values, eden_error *error)
 {
     for (size_t g = 0; g < b->groups; g++)
         for (size_t h = 0; h < b->hypers; h++) {
@@ -118,7 +119,6 @@ static eden_status set_values(eden_batch *b, const double *values, int *changed,
                                                 eden_rule_hyper(b->rule, h)->name, values[k], error);
             if (status) return status;
             b->values[k] = values[k];
-            *changed = 1;
         }
     return EDEN_OK;
 }
@@ -167,6 +167,14 @@ static eden_status bind_state(eden_batch *b, size_t i, const eden_batch_step *s,
     return EDEN_OK;
 }
 
+static eden_status bad_count(const char *name, float count, eden_error *error)
+{
+    error->status = EDEN_E_VALUE;
+    snprintf(error->text, sizeof error->text, "parameter '%s': its state says step = %g, which is no count of steps: "
+             "a whole number, at least 0, is needed", name, (double)count);
+    return EDEN_E_VALUE;
+}
+
 static eden_status bind(eden_batch *b, size_t i, const eden_batch_step *s, eden_error *error)
 {
     member *m = &b->member[i];
@@ -185,19 +193,31 @@ static eden_status bind(eden_batch *b, size_t i, const eden_batch_step *s, eden_
     status = bind_state(b, i, s, error);
     const float count = *s->counts[i];
     if (!status && s->grads[i] && count != m->count) {
-        status = eden_set_tensor_steps(b->optimizer, m->name, count > 0 ? (uint64_t)count : 0, error);
+        if (!(count >= 0 && count < 0x1p63f && count == (float)(uint64_t)count)) return bad_count(m->name, count, error);
+        status = eden_set_tensor_steps(b->optimizer, m->name, (uint64_t)count, error);
         m->count = count;
     }
     return status;
 }
 
+static eden_status bind_all(eden_batch *b, const eden_batch_step *s, eden_error *error)
+{
+    if (!brings_state(b, s)) return EDEN_E_ORDER;
+    eden_status status = set_values(b, s->values, error);
+    for (size_t i = 0; !status && i < b->members; i++) status = bind(b, i, s, error);
+    return status;
+}
+
+eden_status eden_batch_look_ahead(eden_batch *b, const eden_batch_step *s, eden_error *error)
+{
+    const eden_status status = bind_all(b, s, error);
+    return status ? status : eden_lookahead_begin(b->optimizer, error);
+}
+
 eden_status eden_batch_take_step(eden_batch *b, const eden_batch_step *s, int *applied, eden_error *error)
 {
-    int changed = 0;
     *applied = 0;
-    if (!brings_state(b, s)) return EDEN_E_ORDER;
-    eden_status status = set_values(b, s->values, &changed, error);
-    for (size_t i = 0; !status && i < b->members; i++) status = bind(b, i, s, error);
+    eden_status status = bind_all(b, s, error);
     const uint64_t skipped = eden_skipped(b->optimizer);
     if (!status) status = eden_step(b->optimizer, error);
     if (status || eden_skipped(b->optimizer) != skipped) return status;

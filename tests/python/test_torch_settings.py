@@ -67,12 +67,67 @@ class Refusals(unittest.TestCase):
         eden.torch.SGD([p], lr=0.5, dampening=0.3).step()
         self.assertTrue(torch.equal(p, before - 0.5))
 
+    def test_keywords_that_there_are_not(self):
+        p = weights(2)
+        for words, call in (
+                (r"AdamW\(\) got an unexpected keyword argument 'weight_decy'; did you mean 'weight_decay'\? It takes "
+                 "params, lr, betas, ", lambda: eden.torch.AdamW([p], weight_decy=0.1)),
+                (r"SGD\(\) got an unexpected keyword argument 'zzz'. It takes params, lr, ",
+                 lambda: eden.torch.SGD([p], zzz=0.1)),
+                (r"SGD\(\): multiple values for argument 'lr'", lambda: eden.torch.SGD([p], 0.1, lr=0.1))):
+            with self.assertRaisesRegex(eden.InvalidTypeError, words):
+                call()
+
     def test_lookahead(self):
         p = weights(2)
         p.grad = torch.ones(2)
         optimizer = eden.torch.SGD([p], momentum=0.9, lookahead=True)
-        with self.assertRaisesRegex(eden.Error, "lookahead = 1 wants"):
+        with self.assertRaisesRegex(eden.Error, "with optimizer.lookahead"):
             optimizer.step()
+
+    def test_lookahead_is_nesterov(self):
+        """Nesterov's method as he wrote it: the gradient of |w - 1|^2 / 2 at w - lr*momentum*v, in doubles."""
+        def loss(p):
+            return ((p - 1) ** 2).sum() / 2
+        for closure in (True, False):
+            p, lr, momentum = weights(3), 0.1, 0.9
+            optimizer = eden.torch.SGD([p], lr=lr, momentum=momentum, lookahead=True)
+            w, v = p.detach().double().clone(), torch.zeros(3, dtype=torch.float64)
+
+            def backward():
+                optimizer.zero_grad()
+                value = loss(p)
+                value.backward()
+                return value
+            for _ in range(20):
+                ahead = w - lr * momentum * v
+                v = momentum * v + (ahead - 1)
+                w = w - lr * v
+                if closure:
+                    value = optimizer.step(backward)
+                else:
+                    with optimizer.lookahead():
+                        value = backward()
+                        optimizer.step()
+                self.assertLess(abs(float(value.detach()) - float(loss(ahead))), 1e-5)
+                self.assertLess((p.detach() - w).abs().max(), 1e-5)
+
+    def test_lookahead_without_a_step(self):
+        p = weights(3)
+        optimizer = eden.torch.SGD([p], lr=0.1, momentum=0.9, lookahead=True)
+        def backward():
+            p.grad = torch.ones(3)
+        optimizer.step(backward)
+        before = p.detach().clone()
+        with self.assertRaisesRegex(KeyError, "mine"), optimizer.lookahead():
+            self.assertGreater((p - before).abs().min(), 0.05)
+            with self.assertRaisesRegex(eden.Error, "look ahead already"), optimizer.lookahead():
+                pass
+            raise KeyError("mine")
+        self.assertTrue(torch.allclose(p, before))
+        plain = eden.torch.SGD([weights(3)], momentum=0.9)
+        with self.assertRaisesRegex(eden.Error, "lookahead"), plain.lookahead():
+            pass
 
 
 class Eight(unittest.TestCase):
