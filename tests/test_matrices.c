@@ -175,10 +175,10 @@ static void test_refused(void **state)
     t.flags = EDEN_MATRICES, t.split = 1;
     assert_int_equal(eden_add_tensor(o, "w", &t, NULL, &e), EDEN_E_SHAPE);
     assert_string_equal(e.text, "tensor 'w': split = 1 has no effect with EDEN_MATRICES; leave it 0");
-    t.split = 0, t.ndim = 4, t.shape[0] = 0, t.shape[1] = UINT64_C(1) << 40, t.shape[2] = UINT64_C(1) << 40;
+    t.split = 0, t.ndim = 4, t.shape[0] = UINT64_C(1) << 40, t.shape[1] = 1, t.shape[2] = UINT64_C(1) << 40;
     t.shape[3] = 1;
     assert_int_equal(eden_add_tensor(o, "w", &t, NULL, &e), EDEN_E_SHAPE);
-    t.shape[1] = 4, t.shape[2] = 5;
+    t.shape[0] = 0, t.shape[1] = 4, t.shape[2] = 5;
     OK(eden_add_tensor(o, "empty", &t, NULL, error));
     t.shape[0] = 4, t.shape[2] = 0;
     OK(eden_add_tensor(o, "of no rows", &t, NULL, error));
