@@ -5,13 +5,13 @@
 
 Each is imported by itself, and needs its library only then. What is refused raises an eden.Error, of a kind
 that is also Python's own: InvalidValueError a ValueError, InvalidTypeError a TypeError, InvalidNameError a
-LookupError, GradientError an ArithmeticError, FileError an OSError, FormatError a ValueError.
+LookupError, DeviceError a TypeError and a RuntimeError, GradientError an ArithmeticError, FileError an OSError, FormatError a ValueError.
 """
-from ._native import (Error, FileError, FormatError, GradientError, InvalidNameError, InvalidTypeError,
+from ._native import (DeviceError, Error, FileError, FormatError, GradientError, InvalidNameError, InvalidTypeError,
                       InvalidValueError, lib as _lib)
 
 __version__ = _lib.eden_version().decode()
-__all__ = ["Error", "FileError", "FormatError", "GradientError", "InvalidNameError", "InvalidTypeError",
+__all__ = ["DeviceError", "Error", "FileError", "FormatError", "GradientError", "InvalidNameError", "InvalidTypeError",
            "InvalidValueError", "numpy", "rules", "torch"]
 
 

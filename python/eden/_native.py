@@ -39,6 +39,10 @@ class InvalidTypeError(Error, TypeError):
     """An array or a tensor is of a kind that cannot be used."""
 
 
+class DeviceError(InvalidTypeError, RuntimeError):
+    """A tensor is where the library cannot step it."""
+
+
 class GradientError(Error, ArithmeticError):
     """A gradient is NaN or infinite; nothing has changed."""
 
@@ -52,7 +56,7 @@ class FormatError(Error, ValueError):
 
 
 ValueError_, NameError_, TypeError_ = InvalidValueError, InvalidNameError, InvalidTypeError
-for _kind in (InvalidValueError, InvalidNameError, InvalidTypeError, GradientError, FileError, FormatError):
+for _kind in (InvalidValueError, InvalidNameError, InvalidTypeError, DeviceError, GradientError, FileError, FormatError):
     _kind.__module__ = "eden"  # where they are public
 
 (E_ARGUMENT, E_NAME, E_VALUE, E_SHAPE, E_DTYPE, E_MEMORY, E_WORKSPACE, E_GRADIENT, E_ORDER, E_OVERFLOW,

@@ -72,7 +72,7 @@ class Engine(Keeper):
                 if p.grad is None and p not in owner.state:
                     continue
                 who = f"parameter {name!r}" if names else f"parameter {name} (of group {g}, {tuple(p.shape)})"
-                check_parameter(p, who)
+                check_parameter(p, who, fused=group["fused"])
                 key = (g, p.dtype)
                 if key not in at:
                     at[key] = len(self.native)

@@ -79,7 +79,7 @@ class Optimizer(torch.optim.Optimizer):
         for name in self._argument_names:
             value = group[name]
             if isinstance(value, torch.Tensor) and value.numel() != 1:
-                raise ValueError_(f"{name} is a tensor of {value.numel()} elements, and has to be one number")
+                raise ValueError_(f"{name} is a tensor of {value.numel()} elements; Tensor {name} must be 1-element")
         self._spelling.settings(group, 1e-7)
 
     def _get_settings(self, group):

@@ -9,7 +9,7 @@ import math
 import torch
 
 from . import _native
-from ._native import FULL, MAX_DIMS, ROW, TypeError_, ValueError_, lib
+from ._native import FULL, MAX_DIMS, ROW, DeviceError, TypeError_, ValueError_, lib
 
 _DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
 _STORED = {_native.F32: torch.float32, _native.BF16: torch.bfloat16, _native.F16: torch.float16}
@@ -19,13 +19,14 @@ _MASTERS = {"f32": _native.MASTER, "split": _native.SPLIT}
 
 # ---- what may be a parameter ------------------------------------------------------------
 
-def check_parameter(p, who, now=True):
+def check_parameter(p, who, now=True, fused=False):
     """Refuse a tensor that cannot be updated, by name. Before a step it may still be on no device."""
     if p.layout is not torch.strided:
         raise TypeError_(f"{who} is {p.layout}; Eden updates dense tensors")
     if p.device.type != "cpu" and (now or p.device.type != "meta"):
-        raise TypeError_(f"{who} is on {p.device}; Eden steps in the CPU's memory: give it a copy there "
-                         "(torch.optim has optimizers for the device itself)")
+        known = "; `fused=True` requires all the params to be floating point Tensors of supported devices: ['cpu']"
+        raise DeviceError(f"{who} is on {p.device}; Eden steps in the CPU's memory: give it a copy there "
+                          f"(torch.optim has optimizers for the device itself){known if fused else ''}")
     if p.dtype not in _DTYPES:
         raise TypeError_(f"{who} is {p.dtype}; Eden keeps weights in float32, bfloat16 or float16")
     if any(size > 1 and stride == 0 for size, stride in zip(p.shape, p.stride())):

@@ -9,6 +9,7 @@ from eden import _native
 
 class Kinds(unittest.TestCase):
     kinds = {"InvalidValueError": ValueError, "InvalidTypeError": TypeError, "InvalidNameError": LookupError,
+             "DeviceError": RuntimeError,
              "GradientError": ArithmeticError, "FileError": OSError, "FormatError": ValueError}
 
     def test_names(self):

@@ -53,9 +53,9 @@ class Refusals(unittest.TestCase):
         p = weights(3, 3)
         self.refused("SGD: nesterov .* has no effect without momentum above 0", "SGD", [p], nesterov=True)
         self.refused("SGD: nesterov wants dampening = 0", "SGD", [p], nesterov=True, momentum=0.9, dampening=0.1)
-        self.refused("SGD: lr = nan has to be finite and at least 0", "SGD", [p], lr=float("nan"))
-        self.refused(r"Adam: betas\[0\] = 1.0 has to be at least 0, below 1", "Adam", [p], betas=(1.0, 0.9))
-        self.refused("beta2_decay = -1.5 has to be at least -1, below 0", "Adafactor", [p], beta2_decay=-1.5)
+        self.refused("SGD: Invalid lr value: nan; lr has to be finite and at least 0", "SGD", [p], lr=float("nan"))
+        self.refused(r"Adam: Invalid beta parameter at index 0: 1.0; betas\[0\] has to be at least 0, below 1", "Adam", [p], betas=(1.0, 0.9))
+        self.refused("Invalid beta2_decay value: -1.5; beta2_decay has to be at least -1, below 0", "Adafactor", [p], beta2_decay=-1.5)
         self.refused("trust_low is above trust_high", "Lamb", [p], trust_low=2.0, trust_high=1.0)
         self.refused("clip_norm is of the whole optimizer", "SGD", [{"params": [p], "clip_norm": 1.0}])
 
@@ -77,6 +77,27 @@ class Refusals(unittest.TestCase):
                 (r"SGD\(\): multiple values for argument 'lr'", lambda: eden.torch.SGD([p], 0.1, lr=0.1))):
             with self.assertRaisesRegex(eden.InvalidTypeError, words):
                 call()
+
+    def test_in_the_words_that_are_known(self):
+        """Programs look for PyTorch's own sentences."""
+        p = torch.nn.Parameter(torch.zeros(2))
+        for name, options, words in (
+                ("SGD", {"momentum": -0.5}, "Invalid momentum value: -0.5"), ("RMSprop", {"momentum": -1.0},
+                 "Invalid momentum value: -1.0"), ("Adagrad", {"lr_decay": -0.5}, "Invalid lr_decay value: -0.5"),
+                ("AdamW", {"weight_decay": -1}, "Invalid weight_decay value: -1"),
+                ("Adam", {"betas": (1.0, 0.0)}, "Invalid beta parameter at index 0: 1.0"),
+                ("SGD", {"lr": torch.tensor([0.1, 0.2])}, "Tensor lr must be 1-element")):
+            for module in (torch.optim, eden.torch):
+                with self.assertRaisesRegex(ValueError, words):
+                    getattr(module, name)([p], **options)
+
+    def test_fused_on_no_device(self):
+        for module in (torch.optim, eden.torch):
+            p = torch.nn.Parameter(torch.zeros(2, device="meta"))
+            p.grad = torch.zeros(2, device="meta")
+            optimizer = module.Adam([p], fused=True)
+            with self.assertRaisesRegex(RuntimeError, "`fused=True` requires all the params to be floating point Tensors"):
+                optimizer.step()
 
     def test_lookahead(self):
         p = weights(2)
