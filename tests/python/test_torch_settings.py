@@ -54,8 +54,10 @@ class Refusals(unittest.TestCase):
         self.refused("SGD: nesterov .* has no effect without momentum above 0", "SGD", [p], nesterov=True)
         self.refused("SGD: nesterov wants dampening = 0", "SGD", [p], nesterov=True, momentum=0.9, dampening=0.1)
         self.refused("SGD: Invalid lr value: nan; lr has to be finite and at least 0", "SGD", [p], lr=float("nan"))
-        self.refused(r"Adam: Invalid beta parameter at index 0: 1.0; betas\[0\] has to be at least 0, below 1", "Adam", [p], betas=(1.0, 0.9))
-        self.refused("Invalid beta2_decay value: -1.5; beta2_decay has to be at least -1, below 0", "Adafactor", [p], beta2_decay=-1.5)
+        self.refused(r"Adam: Invalid beta parameter at index 0: 1.0; betas\[0\] has to be at least 0, below 1", "Adam",
+                     [p], betas=(1.0, 0.9))
+        self.refused("Invalid beta2_decay value: -1.5; beta2_decay has to be at least -1, below 0", "Adafactor",
+                     [p], beta2_decay=-1.5)
         self.refused("trust_low is above trust_high", "Lamb", [p], trust_low=2.0, trust_high=1.0)
         self.refused("clip_norm is of the whole optimizer", "SGD", [{"params": [p], "clip_norm": 1.0}])
 
