@@ -156,7 +156,7 @@ static int read_line(cli_advising *a, char task[128])
 static double state_bytes(const cli_advising *a, size_t storage)
 {
     const uint64_t cols = a->params < COLUMNS ? a->params : COLUMNS;
-    const eden_extent extent = { a->params / cols * cols, a->params / cols, cols };
+    const eden_extent extent = { a->params / cols * cols, a->params / cols, cols, 0 };
     const eden_rule *rule = a->settings.rule;
     const eden_slot *slot;
     double bytes = 0;

@@ -159,7 +159,7 @@ static int create(bench *b, eden_extent *extent)
     for (uint64_t k = 0; k < c->tensors && !status; k++) {
         const eden_tensor t = tensor_of(b, k);
         snprintf(name, sizeof name, "t%llu", (unsigned long long)k);
-        if (k == 0) *extent = (eden_extent){ t.shape[0] * t.shape[1], t.shape[0], t.shape[1] };
+        if (k == 0) *extent = (eden_extent){ t.shape[0] * t.shape[1], t.shape[0], t.shape[1], 0 };
         status = eden_add_tensor(b->optimizer, name, &t, NULL, &error);
     }
     return status ? cli_fail_eden(&error, CLI_RUNNING) : CLI_OK;
@@ -251,7 +251,7 @@ static int measure(bench *b, bench_result *r)
 int bench_run(const bench_case *c, bench_result *result)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    eden_extent extent = { 0, 0, 0 };
+    eden_extent extent = { 0, 0, 0, 0 };
     bench *b = calloc(1, sizeof *b);
     if (!b) return cli_no_memory();
     b->c = c;

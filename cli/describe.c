@@ -65,7 +65,7 @@ static json_t *peers(const eden_rule *rule)
 
 double cli_state_bytes(const cli_settings *settings)
 {
-    const eden_extent extent = { 1024 * 1024, 1024, 1024 };
+    const eden_extent extent = { 1024 * 1024, 1024, 1024, 0 };
     return (double)eden_rule_state_bytes(settings->rule, settings->values, extent)
          / (double)extent.count;
 }

@@ -26,7 +26,7 @@ int cli_storage_read(const cli_args *args, lab_storage *storage)
 
 /* ---- what optimizers can have ----------------------------------------------------------- */
 
-static const eden_extent matrix = { 64, 8, 8 }, vector = { 64, 1, 64 };
+static const eden_extent matrix = { 64, 8, 8, 0 }, vector = { 64, 1, 64, 0 };
 
 /* State of one of these shapes. */
 static int has_slot(const eden_rule *rule, const double *values, eden_extent extent,

@@ -43,7 +43,7 @@ int main(int argc, char **argv)
     settings[eden_rule_hyper_index(rule, "lr")] = 0.1;
 
     float *state[MAX_STATES];
-    const eden_extent extent = { COUNT, ROWS, COLS };
+    const eden_extent extent = { COUNT, ROWS, COLS, 0 };
     eden_rule_call call = EDEN_RULE_CALL_INIT;
     call.rule = rule;
     call.isa = eden_isa_best();

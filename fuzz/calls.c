@@ -15,6 +15,7 @@ static const char *const texts[] = { "lr=0.1", "weight_decay=0.1,lr=1e-3", "beta
                                      "lookahead=1", "momentum=0.9", "lr=nan", "", "lr" };
 static const char *const schedules[] = { "cosine(9)", "warmup(3)*plateau(0.5,1)", NULL, "linear(5",
                                          "absolute(wsd(1,2,3)*0.1)" };
+static const char *const slots[] = { "m", "v", "r", "c", "b", "s", "top", "master", "lost", "none" };
 #define PICK(input, list) ((list)[fuzz_below((input), sizeof(list) / sizeof((list)[0]))])
 
 static void run_in_turn(void *pool, size_t tasks, void (*task)(size_t i, void *job), void *job)
@@ -101,6 +102,7 @@ uint64_t fuzz_world_hash(const fuzz_world *world)
 {
     eden_optimizer *o = world->optimizer;
     uint64_t hash = fuzz_hash(0, world->w, sizeof world->w + sizeof world->grad + sizeof world->copy);
+    hash = fuzz_hash(hash, world->other, sizeof world->other);
     const uint64_t counts[] = { eden_steps(o), eden_skipped(o), eden_tensor_count(o) };
     const double reals[] = { eden_grad_norm(o), eden_loss_scale(o) };
     hash = fuzz_hash(hash, counts, sizeof counts);
@@ -125,7 +127,8 @@ static eden_status add_tensor(fuzz_world *world, fuzz_input *input, eden_error *
     tensor.grad_dtype = choice & 8 ? dtypes / 4 % 3 : EDEN_F32;
     tensor.state_dtype = choice & 16 ? dtypes / 16 % 5 : EDEN_F32;
     tensor.rounding = choice & 4 ? dtypes / 32 % 6 : EDEN_NEAREST;
-    tensor.flags = (choice & 32 ? 0 : EDEN_GRAD_WRITABLE) | (choice >= 224 ? EDEN_FROZEN : 0);
+    tensor.flags = (choice & 32 ? 0 : EDEN_GRAD_WRITABLE) | (choice >= 224 ? EDEN_FROZEN : 0) |
+                   (dtypes & 128 ? EDEN_MATRICES : 0);
     tensor.ndim = fuzz_below(input, 4);
     for (uint32_t i = 0; i < tensor.ndim; i++) tensor.shape[i] = fuzz_below(input, 3 + (i == 0));
     if (tensor.ndim && fuzz_byte(input) == 255) tensor.shape[0] = fuzz_word(input);
@@ -161,13 +164,35 @@ static eden_status settings_call(eden_optimizer *o, uint8_t kind, fuzz_input *in
     }
 }
 
+/* The caller's memory, eden/memory.h. Its size is that of the largest layout there is. */
+static eden_status memory_call(fuzz_world *world, const char *tensor, fuzz_input *input, eden_error *error)
+{
+    eden_optimizer *o = world->optimizer;
+    const uint8_t choice = fuzz_byte(input), which = fuzz_byte(input);
+    const char *slot = PICK(input, slots);
+    float values[FUZZ_COUNT];
+    eden_layout layout = EDEN_LAYOUT_INIT;
+    void *data = which & 64 ? world->other[which % FUZZ_TENSORS] : world->w[which % FUZZ_TENSORS];
+    if (choice % 6 == 0) return eden_set_data(o, tensor, which & 128 ? NULL : data, error);
+    if (choice % 6 == 1) return eden_set_tensor_steps(o, tensor, which & 128 ? fuzz_word(input) : which, error);
+    const eden_status status = eden_state_layout(o, tensor, slot, &layout, error);
+    if (status || choice % 6 == 2) return status;
+    fuzz_check(layout.count <= FUZZ_COUNT && layout.bytes <= FUZZ_LENT, "a layout is as large as its tensor");
+    if (choice % 6 == 3) {
+        for (size_t i = 0; i < FUZZ_COUNT; i++) values[i] = fuzz_byte(input) / 16.0f;
+        return eden_put_state(o, tensor, slot, values, which & 128 ? which : layout.count, error);
+    }
+    void *memory = which & 64 ? NULL : world->lent[which % FUZZ_TENSORS] + (which & 32 ? 2 : 0);
+    return eden_set_state(o, tensor, slot, memory, layout.bytes + (which >= 240), error);
+}
+
 eden_status fuzz_world_call(fuzz_world *world, uint8_t kind, fuzz_input *input, const char *path,
                             eden_error *error)
 {
     eden_optimizer *o = world->optimizer;
     const uint8_t choice = fuzz_byte(input);
     const char *tensor = tensors[choice % 6];
-    switch (kind % 16) {
+    switch (kind % 17) {
     case 0: case 1: return add_tensor(world, input, error);
     case 2: case 3: return settings_call(o, choice, input, error);
     case 4: case 5: case 6: return eden_step(o, error);
@@ -178,6 +203,7 @@ eden_status fuzz_world_call(fuzz_world *world, uint8_t kind, fuzz_input *input, 
     case 11: return eden_lookahead_end(o, error);
     case 12: return eden_swap_average(o, error);
     case 13: return eden_save(o, path, choice % 4, error);
+    case 15: return memory_call(world, tensor, input, error);
     case 14: return eden_load(o, path, choice % 4, error);
     default: set_gradient(world, input); return EDEN_OK;
     }

@@ -6,12 +6,14 @@
 
 #include "fuzz/fuzz.h"
 
-enum { FUZZ_TENSORS = 4, FUZZ_COUNT = 24 };
+enum { FUZZ_TENSORS = 4, FUZZ_COUNT = 24, FUZZ_LENT = 128 };
 
 typedef struct {
     eden_optimizer *optimizer;
     float w[FUZZ_TENSORS][FUZZ_COUNT], grad[FUZZ_TENSORS][FUZZ_COUNT];
     uint16_t copy[FUZZ_TENSORS][FUZZ_COUNT];
+    float other[FUZZ_TENSORS][FUZZ_COUNT];                             /* where weights may go  */
+    _Alignas(64) unsigned char lent[FUZZ_TENSORS][FUZZ_LENT]; /* where state may be    */
 } fuzz_world;
 
 /* An optimizer without tensors, as the input wants it; 0 if it was refused. */

@@ -63,7 +63,7 @@ static void run_everywhere(fuzz_input *input, const eden_rule *rule, const doubl
     eden_rule_call call = EDEN_RULE_CALL_INIT;
     call.rule = rule;
     call.hypers = hypers;
-    call.extent = (eden_extent){ rows * cols, rows, cols };
+    call.extent = (eden_extent){ rows * cols, rows, cols, 0 };
     call.step = fuzz_byte(input) % 2 ? 1 + (uint64_t)fuzz_byte(input) : fuzz_word(input);
     call.grad_scale = fuzz_byte(input) % 2 ? 1 : any_float(input);
     memset(&start, 0, sizeof start);

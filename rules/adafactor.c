@@ -7,7 +7,8 @@
  * squared gradients, and the second moment of an element is r*c over the mean of
  * r. Its inverse root is the product of a factor a row and a factor a column,
  * computed once each: cheaper than a root an element, and r*c, which underflows
- * for small gradients, is never formed. Vectors keep a full second moment.
+ * for small gradients, is never formed. Vectors keep a full second moment. A tensor of
+ * several matrices has factors for each; norms of weights and updates are the tensor's.
  */
 #define RULE         adafactor
 #define RULE_TITLE   "adaptive rates with sublinear memory"
@@ -36,7 +37,7 @@
     CHOICE(decay, BY_LR, 3, "lr,step,plain", "times lr, times the scaled step, or alone") \
     REAL(min_factored, 1, AT_LEAST(1), "matrices with a shorter side are not factored")
 
-#define FACTORED (x.rows > 1 && (double)(x.rows < x.cols ? x.rows : x.cols) >= h.min_factored)
+#define FACTORED ((x.matrices || x.rows > 1) && (double)(x.rows < x.cols ? x.rows : x.cols) >= h.min_factored)
 
 #define RULE_SLOTS(STATE, SQUARE, SCRATCH, SUM)                                          \
     SQUARE(r, ROW, FACTORED, "running mean of g^2 along each row")               \
@@ -45,7 +46,7 @@
     STATE(m, FULL, h.beta1 != 0, "running mean of updates")                      \
     SUM(row2, ROW, FACTORED, "sum of g^2 along each row")                        \
     SUM(col2, COL, FACTORED, "sum of g^2 down each column")                      \
-    SUM(all_r, ONE, FACTORED, "sum of r")                                        \
+    SUM(all_r, EACH, FACTORED, "sum of r, for each matrix")                      \
     SUM(p2, ONE, 1, "squared norm of the weights")                               \
     SUM(u2, ONE, 1, "squared norm of the unclipped update")                      \
     SCRATCH(fr, ROW, FACTORED, "the row's factor of the inverse root")           \
@@ -76,7 +77,7 @@ enum { ADDED, CLAMPED };
 enum { BY_LR, BY_STEP, PLAIN };
 
 typedef struct {
-    double beta, gain, eps1, rows, cols, least_mean, rho, eps2, clip, decay;
+    double beta, gain, eps1, count, rows, cols, least_mean, rho, eps2, clip, decay;
     real beta1, gain1, most, none;
     int scaled, by_step;
 } consts;
@@ -92,6 +93,7 @@ EDEN_INLINE consts prepare(hypers h, uint64_t t, eden_extent x)
     k.most = clamped ? (real)(1 / h.eps1) : __builtin_inff();
     k.none = clamped ? __builtin_inff() : 0;
     k.least_mean = clamped ? h.eps1 : 0;
+    k.count = (double)x.count;
     k.rows = (double)x.rows;
     k.cols = (double)x.cols;
     k.rho = h.relative_step != 0 && relative < h.lr ? relative : h.lr;
@@ -162,8 +164,7 @@ EDEN_INLINE elem measure_full(elem e, consts k)
 
 EDEN_INLINE elem decide(elem e, consts k)
 {
-    const double count = k.rows * k.cols;
-    const double size = root2(e.p2 / count), update = root2(e.u2 / count) / k.clip;
+    const double size = root2(e.p2 / k.count), update = root2(e.u2 / k.count) / k.clip;
     const double a = k.rho * (k.scaled ? (size > k.eps2 ? size : k.eps2) : 1);
     e.step = (real)(a / (update > 1 ? update : 1));
     e.keep = (real)(1 - k.decay * (k.by_step ? a : 1));

@@ -144,7 +144,7 @@ static uint64_t ask_rule(const eden_rule *rule)
     static _Alignas(64) unsigned char work[4096];
     double hypers[32];
     uint32_t reads = 0, writes = 0;
-    const eden_extent x = { 64, 8, 8 };
+    const eden_extent x = { 64, 8, 8, 0 };
     eden_rule_call call = EDEN_RULE_CALL_INIT;
     assert_int_equal(eden_rule_defaults(rule, hypers, 32), EDEN_OK);
     assert_int_equal(eden_rule_check(rule, hypers, NULL, NULL), EDEN_OK);

@@ -177,7 +177,7 @@ static float *floats(uint64_t n)
 static uint64_t run_rule(const setting *s, size_t k, size_t isa, uint64_t fpu)
 {
     const uint64_t n = shapes[k].rows * shapes[k].cols, calm = fpu_get();
-    const eden_extent extent = { n, shapes[k].rows, shapes[k].cols };
+    const eden_extent extent = { n, shapes[k].rows, shapes[k].cols, 0 };
     eden_rule_call call = EDEN_RULE_CALL_INIT;
     float *state[ROOM], *p = floats(n), *g = floats(n);
     uint64_t length[ROOM], hash = fnv_start;

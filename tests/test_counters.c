@@ -33,7 +33,7 @@ static long double correction(double beta, uint64_t t)
 /* The step that a rule takes from nothing at time t on the gradient 1. */
 static double first_step(const eden_rule *rule, const double *hypers, uint64_t t, float *state)
 {
-    const eden_extent x = { 1, 1, 1 };
+    const eden_extent x = { 1, 1, 1, 0 };
     tensor a;
     tensor_init(&a, rule, hypers, x);
     a.grad[0] = 1;
@@ -157,7 +157,7 @@ static void has_steps(const small *s, uint64_t want)
 static void same_as_rule(const char *name, uint64_t count)
 {
     const eden_rule *rule = eden_rule_find(name, NULL);
-    const eden_extent x = { VALUES, 1, VALUES };
+    const eden_extent x = { VALUES, 1, VALUES, 0 };
     double hypers[ROOM];
     tensor a;
     small s;

@@ -57,7 +57,7 @@ static void check_traffic(const eden_rule *rule, const double *hypers, eden_exte
 
 static void test_traffic(void **state)
 {
-    const eden_extent vector = { 100, 1, 100 }, matrix = { 100, 10, 10 };
+    const eden_extent vector = { 100, 1, 100, 0 }, matrix = { 100, 10, 10, 0 };
     double h[ROOM];
     (void)state;
     /* p, g, m, v: all read, all but g written. */
@@ -89,28 +89,28 @@ static void test_work_bytes(void **state)
     const eden_rule *rule = defaults("lamb", h);
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        const eden_extent x = { sizes[i].count, 1, sizes[i].count };
+        const eden_extent x = { sizes[i].count, 1, sizes[i].count, 0 };
         assert_int_equal(eden_rule_work_bytes(rule, h, x), sizes[i].bytes);
         assert_int_equal(eden_rule_state_bytes(rule, h, x), sizes[i].count * 8);
     }
     rule = defaults("adam", h);
-    assert_int_equal(eden_rule_work_bytes(rule, h, (eden_extent){ 1 << 20, 1, 1 << 20 }), 0);
+    assert_int_equal(eden_rule_work_bytes(rule, h, (eden_extent){ 1 << 20, 1, 1 << 20, 0 }), 0);
     /* 300 x 200 in panels of 82 rows, the least of a chunk: 4. Rows, columns and their
      * factors, and sums in parts: 200 columns for each panel, 1 for it or for a chunk of
      * rows. */
     rule = defaults("adafactor", h);
     const uint64_t want = 2432 + (1600 + 6400) + 3 * (64 + 64) + 1216 + 832 + 2 * 64;
-    assert_int_equal(eden_rule_work_bytes(rule, h, (eden_extent){ 60000, 300, 200 }), want);
-    assert_int_equal(eden_rule_state_bytes(rule, h, (eden_extent){ 60000, 300, 200 }), 500 * 4);
+    assert_int_equal(eden_rule_work_bytes(rule, h, (eden_extent){ 60000, 300, 200, 0 }), want);
+    assert_int_equal(eden_rule_state_bytes(rule, h, (eden_extent){ 60000, 300, 200, 0 }), 500 * 4);
     /* Two rows are factored, too; of a vector there are two sums and two numbers. */
-    assert_int_equal(eden_rule_state_bytes(rule, h, (eden_extent){ 10, 2, 5 }), 7 * 4);
-    assert_int_equal(eden_rule_work_bytes(rule, h, (eden_extent){ 100, 1, 100 }), 2 * (64 + 64) + 2 * 64);
+    assert_int_equal(eden_rule_state_bytes(rule, h, (eden_extent){ 10, 2, 5, 0 }), 7 * 4);
+    assert_int_equal(eden_rule_work_bytes(rule, h, (eden_extent){ 100, 1, 100, 0 }), 2 * (64 + 64) + 2 * 64);
     /* What cannot be counted. */
-    const eden_extent endless = { UINT64_MAX, UINT64_MAX, 1 };
+    const eden_extent endless = { UINT64_MAX, UINT64_MAX, 1, 0 };
     assert_true(eden_rule_work_bytes(rule, h, endless) == UINT64_MAX);
-    const eden_extent barely = { (UINT64_C(1) << 61) - 1, (UINT64_C(1) << 61) - 1, 1 };
+    const eden_extent barely = { (UINT64_C(1) << 61) - 1, (UINT64_C(1) << 61) - 1, 1, 0 };
     assert_true(eden_rule_work_bytes(rule, h, barely) == UINT64_MAX);
-    const eden_extent wide = { UINT64_C(1) << 61, 64, UINT64_C(1) << 55 };
+    const eden_extent wide = { UINT64_C(1) << 61, 64, UINT64_C(1) << 55, 0 };
     assert_true(eden_rule_work_bytes(rule, h, wide) == UINT64_MAX);
     assert_int_equal(eden_rule_slot_length(rule, 2, NULL, wide), 0);
     assert_int_equal(eden_rule_state_bytes(NULL, h, wide), 0);
@@ -123,7 +123,7 @@ static void test_bounds(void **state)
     (void)state;
     for (size_t r = 0; r < eden_rule_count(); r++)
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-            const eden_extent x = { shapes[i][0] * shapes[i][1], shapes[i][0], shapes[i][1] };
+            const eden_extent x = { shapes[i][0] * shapes[i][1], shapes[i][0], shapes[i][1], 0 };
             double h[ROOM];
             tensor a;
             tensor_init(&a, eden_rule_at(r), (defaults(eden_rule_name(eden_rule_at(r)), h), h), x);
@@ -155,7 +155,7 @@ static void test_refused_calls(void **state)
 {
     double h[ROOM];
     const eden_rule *rule = defaults("lamb", h);
-    const eden_extent x = { 4, 1, 4 };
+    const eden_extent x = { 4, 1, 4, 0 };
     tensor a;
     (void)state;
     tensor_init(&a, rule, h, x);
@@ -171,9 +171,9 @@ static void test_refused_calls(void **state)
     c.param = NULL, refuses(&c, EDEN_E_ARGUMENT, SIZE_MAX), c = good;
     c.grad = NULL, refuses(&c, EDEN_E_ARGUMENT, SIZE_MAX), c = good;
     c.extent.count = 5, refuses(&c, EDEN_E_SHAPE, 12345), c = good;
-    c.extent = (eden_extent){ 0, UINT64_C(1) << 32, UINT64_C(1) << 32 };
+    c.extent = (eden_extent){ 0, UINT64_C(1) << 32, UINT64_C(1) << 32, 0 };
     refuses(&c, EDEN_E_SHAPE, 12345), c = good;
-    c.extent = (eden_extent){ SIZE_MAX / 8 + 1, 1, SIZE_MAX / 8 + 1 };
+    c.extent = (eden_extent){ SIZE_MAX / 8 + 1, 1, SIZE_MAX / 8 + 1, 0 };
     refuses(&c, EDEN_E_SHAPE, 12345), c = good;
     c.states = 1, refuses(&c, EDEN_E_ARGUMENT, 1), c = good;
     c.states = 3, refuses(&c, EDEN_E_ARGUMENT, 2), c = good;
@@ -282,7 +282,7 @@ static void test_vanishing_square(void **state)
     for (uint64_t rows = 1; rows <= 2; rows++) {
         double h[ROOM];
         const eden_rule *rule = defaults("adafactor", h);
-        const eden_extent x = { 4, rows, 4 / rows };
+        const eden_extent x = { 4, rows, 4 / rows, 0 };
         tensor a;
         for (size_t i = 0; i < 5; i++) put(rule, h, settings[i].name, settings[i].value);
         tensor_init(&a, rule, h, x);

@@ -69,7 +69,7 @@ static void compare(const first *f, const float *p, const float *g)
     assert_non_null(want);
     assert_int_equal(eden_rule_defaults(rule, h, ROOM), EDEN_OK);
     for (size_t i = 0; i < 6; i++) h[eden_rule_hyper_index(rule, settings[i].name)] = settings[i].value;
-    tensor_init(&a, rule, h, (eden_extent){ n, f->rows, f->cols });
+    tensor_init(&a, rule, h, (eden_extent){ n, f->rows, f->cols, 0 });
     memcpy(a.array[0], p, n * sizeof *p);
     memcpy(a.grad, g, n * sizeof *g);
     expect(f, p, g, want);

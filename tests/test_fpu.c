@@ -28,7 +28,7 @@ static void step_of(const eden_rule *rule, double *hypers)
     _Alignas(64) static unsigned char work[1 << 15];
     float *state[4] = { s[0], s[1], s[2], s[3] };
     eden_rule_call call = EDEN_RULE_CALL_INIT;
-    const eden_extent x = { N, 10, 30 };
+    const eden_extent x = { N, 10, 30, 0 };
     const eden_slot *slot;
     uint32_t reads = 0, writes = 0;
     size_t index = 0;

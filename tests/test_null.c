@@ -39,7 +39,7 @@ static void test_null_and_void(void **state)
     refused(eden_get_at(o, NULL, "lr", 0, value, &e), EDEN_E_VALUE, &e, "count from 1");
     eden_optimizer_destroy(o);
     const eden_rule *none = eden_group_rule(NULL, "typo");
-    const eden_extent x = { 1, 1, 1 };
+    const eden_extent x = { 1, 1, 1, 0 };
     assert_null(none);
     assert_null(eden_rule_name(none));
     assert_null(eden_rule_hyper(none, 0));

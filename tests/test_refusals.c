@@ -177,8 +177,8 @@ static void test_core(void **state)
     assert_int_equal(eden_rule_defaults(adam, values, 3), ARGUMENT);
     assert_int_equal(eden_rule_defaults(adam, values, 32), EDEN_OK);
     assert_int_equal(eden_rule_allows(adam, 99, 1), 0);
-    assert_int_equal(eden_rule_work_bytes(adam, NULL, (eden_extent){ 1, 1, 1 }), 0);
-    assert_int_equal(eden_rule_slot_length(adam, 99, values, (eden_extent){ 1, 1, 1 }), 0);
+    assert_int_equal(eden_rule_work_bytes(adam, NULL, (eden_extent){ 1, 1, 1, 0 }), 0);
+    assert_int_equal(eden_rule_slot_length(adam, 99, values, (eden_extent){ 1, 1, 1, 0 }), 0);
     assert_null(eden_isa_name(eden_isa_count()));
     assert_int_equal(eden_isa_runs_here(eden_isa_count()), 0);
     for (int s = -2; s < 20; s++) {
@@ -201,7 +201,7 @@ static void test_sizes(void **state)
     begin(&s, NULL);
     assert_int_equal(eden_rule_defaults(eden_rule_find("adam", NULL), h, 32), EDEN_OK);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        const eden_extent x = { counts[i], 1, counts[i] };
+        const eden_extent x = { counts[i], 1, counts[i], 0 };
         char name[32];
         snprintf(name, sizeof name, "n%zu", i);
         assert_true(eden_rule_state_bytes(eden_rule_find("adam", NULL), h, x) == 8 * counts[i]);

@@ -101,8 +101,9 @@ typedef enum {
     EDEN_SUM      /* double; added to by one pass, read by later ones        */
 } eden_slot_kind;
 
-/* How many values a slot holds for a tensor of rows x cols elements. */
-typedef enum { EDEN_FULL, EDEN_ROW, EDEN_COL, EDEN_ONE } eden_shape;
+/* What a slot holds a value for: each element, each row, each column, the tensor, or
+ * each of its matrices. */
+typedef enum { EDEN_FULL, EDEN_ROW, EDEN_COL, EDEN_ONE, EDEN_EACH } eden_shape;
 
 /* What a rule remembers or adds up for a tensor. */
 typedef struct {
@@ -167,10 +168,13 @@ EDEN_API size_t eden_rule_hyper_index(const eden_rule *rule, const char *name);
 
 /* ---- extents, dtypes, instruction sets --------------------------------- */
 
-/* The shape of a tensor as a rule sees it; count = rows * cols. A tensor of one
- * dimension or none is 1 x count, and factored rules do not factor it. */
+/* The shape of a tensor as a rule sees it: one matrix with `matrices` 0, and count =
+ * rows * cols. A tensor of one dimension or none is 1 x count then, and factored rules
+ * do not factor it. Or so many matrices of rows x cols, one behind the other, which
+ * factored rules factor each by itself, those of one row as well. */
 typedef struct {
     uint64_t count, rows, cols;
+    uint64_t matrices;
 } eden_extent;
 
 /* How numbers are stored; everything is computed in float. EDEN_Q8 is 8 bits with a
@@ -242,7 +246,7 @@ typedef struct {
     uint64_t work_bytes;
 } eden_rule_call;
 
-#define EDEN_RULE_CALL_INIT { sizeof(eden_rule_call), 0, 0, 0, 1, { 0, 0, 0 }, 1.0f, 0, 0, 0, 0, 0, 0 }
+#define EDEN_RULE_CALL_INIT { sizeof(eden_rule_call), 0, 0, 0, 1, { 0, 0, 0, 0 }, 1.0f, 0, 0, 0, 0, 0, 0 }
 
 /* Update one tensor. On EDEN_E_VALUE, *index is the hyperparameter at fault; on
  * EDEN_E_ARGUMENT, the state array; `index` may be NULL. Gradients are taken as

@@ -155,8 +155,10 @@ EDEN_API eden_status eden_get_at(const eden_optimizer *optimizer, const char *gr
 
 enum {
     EDEN_GRAD_WRITABLE = 1, /* eden_zero_grad() may write the gradient           */
-    EDEN_FROZEN = 2         /* never updated and without state, but in every
+    EDEN_FROZEN = 2,        /* never updated and without state, but in every
                                checkpoint: running means, frozen layers         */
+    EDEN_MATRICES = 4       /* a factored rule sees a matrix in each of the last two
+                               dimensions, as PyTorch's does; `split` stays 0   */
 };
 
 /* What becomes of the part of a step that weights of 16 bits cannot hold. */
@@ -171,7 +173,7 @@ typedef enum {
 
 /* A tensor in row-major order. The first `split` dimensions make the rows that
  * a factored rule sees and the others the columns; 0 stands for 1, so that a
- * convolution of out x in x h x w is out rows. */
+ * convolution of out x in x h x w is out rows; EDEN_MATRICES has another way. */
 typedef struct {
     size_t size;        /* sizeof(eden_tensor)                                 */
     void *data;         /* the weights                                         */
@@ -184,7 +186,7 @@ typedef struct {
     uint32_t copy_dtype; /* EDEN_BF16 or EDEN_F16 with a copy, else 0           */
     uint32_t rounding;  /* eden_rounding of weights that are not EDEN_F32       */
     uint32_t device;    /* eden_device                                         */
-    uint32_t flags;     /* EDEN_GRAD_WRITABLE, EDEN_FROZEN                     */
+    uint32_t flags;     /* EDEN_GRAD_WRITABLE, EDEN_FROZEN, EDEN_MATRICES       */
     uint32_t ndim;      /* dimensions, 0 (one value) to EDEN_MAX_DIMS          */
     uint32_t split;     /* dimensions that make the rows                       */
     uint32_t reserved;  /* 0                                                   */

@@ -3,12 +3,16 @@
     eden.torch   classes for torch.optim's place, under its names and with its defaults
     eden.numpy   the same optimizers on arrays, with schedules and checkpoints
 
-Each is imported by itself, and needs its library only then.
+Each is imported by itself, and needs its library only then. What is refused raises an eden.Error, of a kind
+that is also Python's own: InvalidValueError a ValueError, InvalidTypeError a TypeError, InvalidNameError a
+LookupError, DeviceError a TypeError and a RuntimeError, GradientError an ArithmeticError, FileError an OSError, FormatError a ValueError.
 """
-from ._native import Error, FileError, FormatError, GradientError, lib as _lib
+from ._native import (DeviceError, Error, FileError, FormatError, GradientError, InvalidNameError, InvalidTypeError,
+                      InvalidValueError, lib as _lib)
 
 __version__ = _lib.eden_version().decode()
-__all__ = ["Error", "FileError", "FormatError", "GradientError", "numpy", "rules", "torch"]
+__all__ = ["DeviceError", "Error", "FileError", "FormatError", "GradientError", "InvalidNameError", "InvalidTypeError",
+           "InvalidValueError", "numpy", "rules", "torch"]
 
 
 def rules() -> "list[str]":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 
 from . import _arrays, _native
 from ._array_members import STORAGE, Member, Pack, flag, one_of
+from ._classes import bind
 from ._native import NameError_, TypeError_, ValueError_, lib
 from ._rules import spellings
 
@@ -131,7 +132,7 @@ class Base:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if self._spelling is None:
             raise TypeError_(f"{type(self).__name__} is what the classes have in common; make one of those")
-        given = dict(self.__signature__.bind(*args, **kwargs).arguments)
+        given = dict(bind(type(self), args, kwargs).arguments)
         weights = given.pop("weights")
         self._options = {name: given.pop(name, value) for name, value in OPTIONS.items()}
         self._storage = {name: given.pop(name, value) for name, value in STORAGE.items()}

@@ -1,6 +1,8 @@
 """Classes made of the table's spellings."""
 import inspect
 
+from ._native import TypeError_
+
 
 def make_classes(module, base, spellings, weights, words, keywords, reserved=()):
     """A class for each spelling, by name. `weights` is the first argument with what it is, `words` say what
@@ -16,6 +18,21 @@ def make_classes(module, base, spellings, weights, words, keywords, reserved=())
             "_argument_names": names,
             "__signature__": inspect.Signature([first, *spelling.parameters(keywords.items())])})
     return made
+
+
+def bind(kind, args, kwargs):
+    """A class's arguments by name; one that it does not have is named, with those that it has."""
+    for name in kwargs:
+        if name not in kind.__signature__.parameters:
+            import difflib
+            known = list(kind.__signature__.parameters)
+            near = difflib.get_close_matches(name, known, 1)
+            raise TypeError_(f"{kind.__name__}() got an unexpected keyword argument {name!r}"
+                             f"{f'; did you mean {near[0]!r}?' if near else '.'} It takes {', '.join(known)}")
+    try:
+        return kind.__signature__.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError_(f"{kind.__name__}(): {error}") from None
 
 
 def find_class(module, classes, name):

@@ -14,7 +14,7 @@ REFUSE, SKIP, APPLY = range(3)
 REAL, FLAG, CHOICE = range(3)           # kinds of a setting
 STATE = 2                               # kind of a slot
 FULL, ROW, COL, ONE = range(4)          # its shape
-GRAD_WRITABLE, FROZEN = 1, 2
+GRAD_WRITABLE, FROZEN, MATRICES = 1, 2, 4
 WEIGHTS, OPTIM, PARTIAL, CONVERT = 1, 2, 4, 8
 MAX_DIMS = 8
 
@@ -24,18 +24,23 @@ NONFINITE = {"refuse": REFUSE, "skip": SKIP, "apply": APPLY}
 
 class Error(Exception):
     """A call of the library failed; the message names the culprit and the mend."""
+    __module__ = "eden"
 
 
-class ValueError_(Error, ValueError):
+class InvalidValueError(Error, ValueError):
     """A value is out of its range, has no effect, or does not fit another."""
 
 
-class NameError_(Error, LookupError):
+class InvalidNameError(Error, LookupError):
     """A name is unknown, taken, or cannot be one."""
 
 
-class TypeError_(Error, TypeError):
+class InvalidTypeError(Error, TypeError):
     """An array or a tensor is of a kind that cannot be used."""
+
+
+class DeviceError(InvalidTypeError, RuntimeError):
+    """A tensor is where the library cannot step it."""
 
 
 class GradientError(Error, ArithmeticError):
@@ -49,6 +54,10 @@ class FileError(Error, OSError):
 class FormatError(Error, ValueError):
     """A file is damaged, or is of something else."""
 
+
+ValueError_, NameError_, TypeError_ = InvalidValueError, InvalidNameError, InvalidTypeError
+for _kind in (InvalidValueError, InvalidNameError, InvalidTypeError, DeviceError, GradientError, FileError, FormatError):
+    _kind.__module__ = "eden"  # where they are public
 
 (E_ARGUMENT, E_NAME, E_VALUE, E_SHAPE, E_DTYPE, E_MEMORY, E_WORKSPACE, E_GRADIENT, E_ORDER, E_OVERFLOW,
  E_IO, E_FORMAT, E_MISMATCH) = range(1, 14)
@@ -83,7 +92,7 @@ class Peer(ctypes.Structure):
 
 
 class Extent(ctypes.Structure):
-    _fields_ = [("count", c_uint64), ("rows", c_uint64), ("cols", c_uint64)]
+    _fields_ = [("count", c_uint64), ("rows", c_uint64), ("cols", c_uint64), ("matrices", c_uint64)]
 
 
 class Config(ctypes.Structure):
@@ -187,6 +196,7 @@ _SIGNATURES = {
     "eden_batch_slots": (c_size_t, (c_void_p,)),
     "eden_batch_create": (c_int, (POINTER(c_void_p), c_void_p, c_size_t, POINTER(c_char_p), c_void_p, c_void_p)),
     "eden_batch_destroy": (None, (c_void_p,)),
+    "eden_batch_look_ahead": (c_int, (c_void_p, POINTER(BatchStep), _ERROR)),
     "eden_batch_take_step": (c_int, (c_void_p, POINTER(BatchStep), POINTER(c_int), _ERROR)),
 }
 for _name, (_result, _arguments) in _SIGNATURES.items():

@@ -227,6 +227,9 @@ class Spelling:
         if sentence:
             return ValueError_(f"{self.name}: {sentence.replace(f'{hyper.name} = ', f'{name} = ', 1)}")
         bounds = spelled[0].range(hyper) if spelled else hyper.range()
+        if self.peer and spelled:  # in the words that its users know, and may look for
+            what = f"beta parameter at index {spelled[1]}" if spelled[0].name == "betas" else f"{name} value"
+            return ValueError_(f"{self.name}: Invalid {what}: {value!r}; {name} has to be {bounds}")
         return ValueError_(f"{self.name}: {name} = {value!r} has to be {bounds}")
 
     def parameters(self, extra=()):

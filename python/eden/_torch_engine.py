@@ -6,6 +6,7 @@ updated in place, and makes one call.
 """
 import ctypes
 import itertools
+import mmap
 import operator
 import threading
 import weakref
@@ -28,6 +29,15 @@ def _destroy(batch, optimizer):
     lib.eden_optimizer_destroy(optimizer)
 
 
+def _refusal(status, error):
+    """The library's sentence, with calls as they are here."""
+    text = error.text.decode("utf-8", "replace")
+    text = text.replace("wants eden_lookahead_begin() before each gradient is computed", "wants gradients from where "
+                        "the weights look ahead: use step(closure), or `with optimizer.lookahead():` around "
+                        "backward() and step()")
+    return _native.failure(status, text)
+
+
 class Engine(Keeper):
     """The library's side of an optimizer, for the parameters that have had a gradient."""
     def __init__(self, owner, spelling, params, options, before=None):
@@ -41,7 +51,7 @@ class Engine(Keeper):
         self.state, self.state_dicts, self.seen = None, None, None
         self.raw = [None] * len(self.native)
         self.values = array("d", [0.0] * (len(self.native) * len(self.rule.hypers)))
-        self.versions, self.inherited = None, {}
+        self.versions, self.inherited, self.places = None, {}, None
         if before and before.versions and before.state is owner.state:
             self.inherited = dict(zip(before.active, before.versions))
         self.keeps_more = any(m.rounding in (_native.MASTER, _native.SPLIT, _native.KAHAN) for m in self.members)
@@ -62,7 +72,7 @@ class Engine(Keeper):
                 if p.grad is None and p not in owner.state:
                     continue
                 who = f"parameter {name!r}" if names else f"parameter {name} (of group {g}, {tuple(p.shape)})"
-                check_parameter(p, who)
+                check_parameter(p, who, fused=group["fused"])
                 key = (g, p.dtype)
                 if key not in at:
                     at[key] = len(self.native)
@@ -194,7 +204,7 @@ class Engine(Keeper):
             weights, grads, copied = self._addressable([p.grad for p in self.active])
             status = self._call(owner, weights, grads)
         if status:
-            raise _native.failure(status, self.error.text.decode("utf-8", "replace"))
+            raise _refusal(status, self.error)
         if not self.applied.value:
             return -1
         for param, stand_in in copied:
@@ -280,11 +290,53 @@ class Engine(Keeper):
                 self.find_state(owner, again=True)
                 state, counts = self._state_addresses(), array("Q", map(_DATA_PTR, self.counts))
             self.state_at = state
-        step = _native.BatchStep(addresses.buffer_info()[0], gradients.buffer_info()[0],
-                                 counts.buffer_info()[0], state.buffer_info()[0],
-                                 self.columns.buffer_info()[0], len(self.columns), self.values.buffer_info()[0])
+        step = self._arguments(addresses, gradients, counts, state)
         return lib.eden_batch_take_step(self.batch, ctypes.byref(step), ctypes.byref(self.applied),
                                         ctypes.byref(self.error))
+
+    def _arguments(self, weights, gradients, counts, state):
+        return _native.BatchStep(weights.buffer_info()[0], gradients.buffer_info()[0], counts.buffer_info()[0],
+                                 state.buffer_info()[0], self.columns.buffer_info()[0], len(self.columns),
+                                 self.values.buffer_info()[0])
+
+    def look_ahead(self, owner):
+        """Bring the weights to where the coming step's gradients are to be computed."""
+        self.read_values(owner)
+        self.find_state(owner, again=True)
+        self._find_weights(owner)
+        for m in self.members:
+            if m.way == "copy":
+                raise ValueError_(f"{m.who} is not contiguous, and a look-ahead moves weights where they are; give "
+                                  "it contiguous()")
+        # Gradients are yet to come: memory that is never touched stands for them.
+        room = sum(64 + n * 4 for n in self.sizes)
+        self.places = self.places or mmap.mmap(-1, max(room, 1))
+        at, gradients = ctypes.addressof(ctypes.c_char.from_buffer(self.places)), array("Q")
+        for n in self.sizes:
+            gradients.append(at)
+            at += (n * 4 + 63) // 64 * 64
+        self.state_at = self._state_addresses()
+        counts = array("Q", map(_DATA_PTR, self.counts))
+        step = self._arguments(self.weights_at, gradients, counts, self.state_at)
+        error = _native.CError()
+        status = lib.eden_batch_look_ahead(self.batch, ctypes.byref(step), ctypes.byref(error))
+        if status:
+            raise _refusal(status, error)
+        self._moved()
+
+    def look_back(self):
+        """The weights return, unless a step has brought them on."""
+        error = _native.CError()
+        status = lib.eden_lookahead_end(self.handle, ctypes.byref(error))
+        if status and status != E_ORDER:
+            raise _refusal(status, error)
+        if not status:
+            self._moved()
+
+    def _moved(self):
+        _mark_changed(self.active)
+        if self.keeps_more:
+            self.versions = [p._version for p in self.active]
 
     def _state_addresses(self):
         if self.complete:

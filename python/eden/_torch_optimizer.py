@@ -2,14 +2,15 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Callable, Literal, Optional
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Optional
 
 import torch
 
 from . import _native
+from ._classes import bind
 from ._native import TypeError_, ValueError_
 from ._torch_engine import Engine
-from ._torch_state import check_factored, check_parameter, storage_of
+from ._torch_state import check_count, check_parameter, storage_of
 
 GROUP_OPTIONS = {"state": None, "master": None, "rounding": "nearest", "split": None}
 PYTORCH = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
@@ -26,6 +27,7 @@ class _Kept:
 class Optimizer(torch.optim.Optimizer):
     """What the classes have in common; see the module's text."""
     _spelling = None
+    _ahead = False
     if TYPE_CHECKING:  # what __getattr__ finds, which checkers do not see: it would hide what is misspelt
         clip_norm: float
         clip_value: float
@@ -36,7 +38,7 @@ class Optimizer(torch.optim.Optimizer):
     def __init__(self, params: Any, *args: Any, **kwargs: Any) -> None:
         if self._spelling is None:
             raise TypeError_("eden.torch.Optimizer is what the classes have in common; make one of those")
-        given = self.__signature__.bind(params, *args, **kwargs)
+        given = bind(type(self), (params, *args), kwargs)
         given.apply_defaults()
         given = dict(given.arguments)
         del given["params"]
@@ -72,13 +74,12 @@ class Optimizer(torch.optim.Optimizer):
             who = f"parameter {names[i]!r}" if names else f"parameter {i} of group {len(self.param_groups) - 1}"
             check_parameter(p, who, now=False)
             storage_of(group, p, who)
-            check_factored(self._spelling, group, p, who)
 
     def _check_settings(self, group):
         for name in self._argument_names:
             value = group[name]
             if isinstance(value, torch.Tensor) and value.numel() != 1:
-                raise ValueError_(f"{name} is a tensor of {value.numel()} elements, and has to be one number")
+                raise ValueError_(f"{name} is a tensor of {value.numel()} elements; Tensor {name} must be 1-element")
         self._spelling.settings(group, 1e-7)
 
     def _get_settings(self, group):
@@ -88,7 +89,10 @@ class Optimizer(torch.optim.Optimizer):
 
     def step(self, closure: Optional[Callable[[], Any]] = None) -> Any:
         """Update the weights from the gradients; returns what `closure`, which may compute them anew,
-        returns."""
+        returns. With lookahead=True it is called where the weights look ahead."""
+        if closure is not None and not self._ahead and any(group.get("lookahead") for group in self.param_groups):
+            with self.lookahead():
+                return self.step(closure)
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -101,21 +105,46 @@ class Optimizer(torch.optim.Optimizer):
         return loss
 
     def _step(self):
+        engine = self._find_engine()
+        if engine is not None:
+            with _alone(engine):
+                engine.take_step(self)
+
+    def _find_engine(self):
+        """None while there is no gradient, and has been none."""
         params = [p for group in self.param_groups for p in group["params"]]
         engine = self._engine
         if engine is None or engine.options is not self._options or not engine.fits(self, params):
-            if all(p.grad is None for p in params):
-                return
+            if self._ahead:
+                raise _native.Error("parameters, groups or options changed while the weights look ahead; change them "
+                                    "outside of lookahead()")
+            if all(p.grad is None and p not in self.state for p in params):
+                return None
             engine = self._engine = Engine(self, self._spelling, params, self._options, engine)
+        return engine
+
+    @contextlib.contextmanager
+    def lookahead(self) -> Iterator[None]:
+        """With lookahead=True, `with optimizer.lookahead():` the weights are where the step will lead; compute
+        gradients and step() there. Without a step they return. step(closure) does this by itself."""
+        if self._ahead:
+            raise _native.Error("lookahead() within lookahead(): the weights look ahead already")
+        if not any(group.get("lookahead") for group in self.param_groups):
+            raise ValueError_(f"lookahead() of {type(self).__name__}: no group has lookahead=True")
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.requires_grad:
+                    self.state[p]  # its velocity is needed before its gradient
+        engine = self._find_engine()
+        with torch.no_grad(), _alone(engine):
+            engine.look_ahead(self)
+        self._ahead = True
         try:
-            if not engine.lock.acquire(blocking=False):
-                raise _native.Error("another thread is in step() of this optimizer; an optimizer is used by one "
-                                    "thread at a time")
-            engine.take_step(self)
+            yield
         finally:
-            # Also where an interrupt came right behind the lock; what another thread holds stays held.
-            with contextlib.suppress(RuntimeError):
-                engine.lock.release()
+            self._ahead = False
+            with torch.no_grad(), _alone(engine):
+                engine.look_back()
 
     # torch.compile leaves its graph for a step.
     _step_apart = getattr(torch, "_disable_dynamo", lambda function: function)(_step)
@@ -137,6 +166,9 @@ class Optimizer(torch.optim.Optimizer):
         its values: it is converted where this optimizer stores it in another dtype."""
         def keep(_self, given):
             given = dict(given)
+            for key, kept in given["state"].items():
+                if isinstance(kept, dict) and "step" in kept:
+                    check_count(kept["step"], f"parameter {key}")
             given["state"] = {
                 key: {name: _Kept(value) if isinstance(value, torch.Tensor) else value
                       for name, value in kept.items()} if isinstance(kept, dict) else kept
@@ -179,6 +211,19 @@ class Optimizer(torch.optim.Optimizer):
                 self.__dict__["_options"] = _checked_options({**self._options, name: value})
                 return
             super().__setattr__(name, value)
+
+
+@contextlib.contextmanager
+def _alone(engine):
+    try:
+        if not engine.lock.acquire(blocking=False):
+            raise _native.Error("another thread is in step() of this optimizer; an optimizer is used by one "
+                                "thread at a time")
+        yield
+    finally:
+        # Also where an interrupt came right behind the lock; what another thread holds stays held.
+        with contextlib.suppress(RuntimeError):
+            engine.lock.release()
 
 
 def _checked_options(options):

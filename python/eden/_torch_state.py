@@ -4,33 +4,44 @@ What may be a parameter, how each is stored, and how PyTorch's tensors of state 
 those that a step can use: the same ones where they can be.
 """
 import ctypes
+import math
 
 import torch
 
 from . import _native
-from ._native import FULL, MAX_DIMS, ROW, TypeError_, ValueError_, lib
+from ._native import FULL, MAX_DIMS, ROW, DeviceError, TypeError_, ValueError_, lib
 
 _DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
 _STORED = {_native.F32: torch.float32, _native.BF16: torch.bfloat16, _native.F16: torch.float16}
 _ROUNDINGS = {"nearest": _native.NEAREST, "stochastic": _native.STOCHASTIC, "kahan": _native.KAHAN}
 _MASTERS = {"f32": _native.MASTER, "split": _native.SPLIT}
-_NO_SPLIT = 0
 
 
 # ---- what may be a parameter ------------------------------------------------------------
 
-def check_parameter(p, who, now=True):
+def check_parameter(p, who, now=True, fused=False):
     """Refuse a tensor that cannot be updated, by name. Before a step it may still be on no device."""
     if p.layout is not torch.strided:
         raise TypeError_(f"{who} is {p.layout}; Eden updates dense tensors")
     if p.device.type != "cpu" and (now or p.device.type != "meta"):
-        raise TypeError_(f"{who} is on {p.device}; Eden steps in the CPU's memory: give it a copy there "
-                         "(torch.optim has optimizers for the device itself)")
+        known = "; `fused=True` requires all the params to be floating point Tensors of supported devices: ['cpu']"
+        raise DeviceError(f"{who} is on {p.device}; Eden steps in the CPU's memory: give it a copy there "
+                          f"(torch.optim has optimizers for the device itself){known if fused else ''}")
     if p.dtype not in _DTYPES:
         raise TypeError_(f"{who} is {p.dtype}; Eden keeps weights in float32, bfloat16 or float16")
     if any(size > 1 and stride == 0 for size, stride in zip(p.shape, p.stride())):
         raise TypeError_(f"{who} is expanded: several of its elements are one in memory, and a step would "
                          "update that several times; give it clone()")
+
+
+def check_count(step, who):
+    """A count of steps, whatever holds it."""
+    single = not isinstance(step, torch.Tensor) or step.numel() == 1
+    count = float(step) if single and isinstance(step, (int, float, torch.Tensor)) else -1.0
+    if not (0 <= count < math.inf and count == int(count)):
+        raise ValueError_(f"{who}: its state says step = {step!r}, which is no count of steps: a whole number, at "
+                          "least 0, is needed; the state_dict is damaged, or of something else")
+    return count
 
 
 def is_dense(p):
@@ -63,41 +74,24 @@ def storage_of(group, p, who):
     return kept, _MASTERS[master] if master else _ROUNDINGS[rounding]
 
 
-def check_factored(spelling, group, p, who):
-    """Refuse a tensor of which PyTorch and Eden would make other matrices, unless it is said which."""
-    if p.dim() < 3 or group["split"]:
-        return
-    values = spelling.settings(group, 1e-7)
-    extent = _native.Extent(p.numel(), p.shape[0], p.numel() // max(p.shape[0], 1))
-    array = (ctypes.c_double * len(values))(*values)
-    for slot in spelling.rule.slots:
-        if slot.shape in (ROW, _native.COL) and lib.eden_rule_slot_length(spelling.rule.at, slot.index, array, extent):
-            raise ValueError_(f"{who} has {p.dim()} dimensions, and {spelling.name} factors matrices: PyTorch's takes "
-                              "each matrix of the last two, Eden's all as one; say with split=1 (or more) how many "
-                              "of the first dimensions make the rows")
-
-
 class Member:
     """One parameter that is updated."""
-    __slots__ = ("param", "group", "name", "who", "shape", "split", "extent", "state_dtype", "rounding",
+    __slots__ = ("param", "group", "name", "who", "shape", "split", "matrices", "extent", "state_dtype", "rounding",
                  "c_name", "way", "strides", "slots")
 
     def __init__(self, param, group, name, who, options):
         self.param, self.group, self.name, self.who = param, group, name, who
         self.state_dtype, self.rounding = storage_of(options, param, who)
-        self.shape, self.split = tuple(param.shape), options["split"] or _NO_SPLIT
+        self.shape, self.split = tuple(param.shape), options["split"] or 0
+        # PyTorch's rules that factor see a matrix in each of the last two dimensions.
+        self.matrices = not self.split and len(self.shape) > 1
         if len(self.shape) > MAX_DIMS and not self.split:
-            self.shape = (param.numel(),)
-        rows = 1
-        if len(self.shape) > 1:
-            for size in self.shape[:self.split or 1]:
-                rows *= size
-        count = param.numel()
-        self.extent = _native.Extent(count, rows, count // rows if rows else 0)
-        if not rows:
-            self.extent.cols = 1
-            for size in self.shape[self.split or 1:]:
-                self.extent.cols *= size
+            self.shape = (math.prod(self.shape[:-2]), *self.shape[-2:])
+        first, second = (len(self.shape) - 2, -1) if self.matrices else (0, self.split)
+        matrices, rows, cols = map(math.prod, (self.shape[:first], self.shape[first:second], self.shape[second:]))
+        if len(self.shape) == 1:
+            rows, cols = 1, param.numel()
+        self.extent = _native.Extent(param.numel(), rows, cols, matrices if self.matrices else 0)
         self.c_name = _native.encode(name, "a parameter's name")
         self.slots = {}        # slot -> its tensor, in the order of the columns
         self.way = "rows"      # or "dense": in the parameter's own order; or "copy"
@@ -107,7 +101,7 @@ class Member:
         t = _native.Tensor(size=ctypes.sizeof(_native.Tensor), data=self.param.data_ptr() or None)
         t.dtype = t.grad_dtype = _DTYPES[self.param.dtype]
         t.state_dtype, t.rounding = self.state_dtype, self.rounding
-        t.ndim, t.split = len(self.shape), self.split
+        t.ndim, t.split, t.flags = len(self.shape), self.split, _native.MATRICES if self.matrices else 0
         t.shape[:len(self.shape)] = self.shape
         return t
 
@@ -125,9 +119,7 @@ class Keeper:
         step = kept.get("step")
         if not isinstance(step, torch.Tensor) or step.dtype is not torch.float32 or step.numel() != 1 \
                 or step.device.type != "cpu":
-            count = float(step) if step is not None else float(bool(there))
-            if not (count >= 0 and count == int(count)):
-                raise ValueError_(f"{m.who}: the state says step = {step!r}, which is no count")
+            count = float(bool(there)) if step is None else check_count(step, m.who)
             others = dict(kept)
             kept.clear()
             kept["step"] = torch.tensor(count)
@@ -171,11 +163,14 @@ class Keeper:
         """dtype and shape of a tensor for a layout."""
         if layout.dtype == _native.Q8:
             return torch.uint8, (int(layout.bytes),)
-        dtype, split, dims = _STORED[layout.dtype], m.split or 1, len(m.shape)
+        dtype, split, dims = _STORED[layout.dtype], m.split, len(m.shape)
         if layout.shape == FULL:
             return dtype, tuple(m.param.shape)
         if dims < 2 or layout.shape == _native.ONE:
             return dtype, (int(layout.count),)
+        if m.matrices:
+            shape = tuple(m.param.shape)
+            return dtype, (*shape[:-1], 1) if layout.shape == ROW else (*shape[:-2], 1, shape[-1])
         if layout.shape == ROW:
             return dtype, (*m.shape[:split], *[1] * (dims - split))
         return dtype, (*[1] * split, *m.shape[split:])

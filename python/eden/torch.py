@@ -11,7 +11,8 @@ keywords:
     master      for weights of 16 bits: "f32" keeps float32 weights beside them, "split" the
                 16 bits that bfloat16 lacks
     rounding    of weights of 16 bits: "nearest", "stochastic", "kahan"
-    split       for rules that factor: how many first dimensions make the rows of a tensor
+    split       for rules that factor: how many first dimensions make the rows of a tensor, as one
+                matrix; None: each matrix of the last two dimensions, as in PyTorch
     clip_norm   clip all gradients together to this norm, in the step itself; 0: off
     clip_value  clip each gradient before that; 0: off
     nonfinite   what a NaN in a gradient does: "apply" (as PyTorch), "refuse", "skip"

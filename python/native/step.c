@@ -5,6 +5,7 @@
  * What did not move since the last step costs a comparison. */
 #include "native/step.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,8 @@ struct eden_batch {
     double *values;                /* groups x hypers, as the optimizer has them */
     const char **group;
     const char **slot;             /* names; NULL where the rule's slot is no state */
+    unsigned char *has;            /* members x slots: state that exists under `held` */
+    double *held;                  /* groups x hypers, NaN before the first step    */
 };
 
 void eden_batch_destroy(eden_batch *b)
@@ -37,6 +40,8 @@ void eden_batch_destroy(eden_batch *b)
     free(b->values);
     free(b->group);
     free(b->slot);
+    free(b->has);
+    free(b->held);
     free(b);
 }
 
@@ -57,7 +62,9 @@ static int make_room(eden_batch *b)
     b->values = calloc(g * (b->hypers ? b->hypers : 1), sizeof *b->values);
     b->group = calloc(g, sizeof *b->group);
     b->slot = calloc(b->slots, sizeof *b->slot);
-    return b->member && b->data && b->grads && b->state && b->values && b->group && b->slot;
+    b->has = calloc(n * b->slots, sizeof *b->has);
+    b->held = calloc(g * (b->hypers ? b->hypers : 1), sizeof *b->held);
+    return b->has && b->held && b->member && b->data && b->grads && b->state && b->values && b->group && b->slot;
 }
 
 static size_t count_slots(const eden_rule *rule)
@@ -101,14 +108,14 @@ eden_status eden_batch_create(eden_batch **out, eden_optimizer *optimizer, size_
     for (size_t i = 0; i < b->members; i++)
         b->member[i] = (member){ eden_tensor_name(optimizer, i), extents[i], group_of[i], 0 };
     /* NaN is what no setting is: the first step sets them all. */
-    for (size_t k = 0; k < groups * b->hypers; k++) b->values[k] = __builtin_nan("");
+    for (size_t k = 0; k < groups * b->hypers; k++) b->values[k] = b->held[k] = __builtin_nan("");
     *out = b;
     return EDEN_OK;
 }
 
 /* ---- before the step --------------------------------------------------------------- */
 
-static eden_status set_values(eden_batch *b, const double *values, int *changed, eden_error *error)
+static eden_status set_values(eden_batch *b, const double *values, eden_error *error)
 {
     for (size_t g = 0; g < b->groups; g++)
         for (size_t h = 0; h < b->hypers; h++) {
@@ -118,7 +125,6 @@ static eden_status set_values(eden_batch *b, const double *values, int *changed,
                                                 eden_rule_hyper(b->rule, h)->name, values[k], error);
             if (status) return status;
             b->values[k] = values[k];
-            *changed = 1;
         }
     return EDEN_OK;
 }
@@ -131,17 +137,31 @@ static size_t column_of(const eden_batch_step *s, size_t k)
     return c;
 }
 
+/* What state exists is asked only where values differ: it is a question a slot and a member. */
+static void look_at_values(eden_batch *b, const double *values)
+{
+    const size_t count = b->groups * b->hypers;
+    size_t k = 0;
+    while (k < count && b->held[k] == values[k]) k++;
+    if (k == count) return;
+    memcpy(b->held, values, count * sizeof *values);
+    for (size_t i = 0; i < b->members; i++)
+        for (size_t s = 0; s + 2 < b->slots; s++)
+            b->has[i * b->slots + s] =
+                eden_rule_slot_length(b->rule, s, values + b->member[i].group * b->hypers, b->member[i].extent) != 0;
+}
+
 /* Does every member that takes part bring just the state that its rule has under these
  * settings? */
-static int brings_state(const eden_batch *b, const eden_batch_step *s)
+static int brings_state(eden_batch *b, const eden_batch_step *s)
 {
+    look_at_values(b, s->values);
     for (size_t k = 0; k + 2 < b->slots; k++) {
         const size_t c = column_of(s, k);
         for (size_t i = 0; b->slot[k] && i < b->members; i++) {
-            const double *values = s->values + b->member[i].group * b->hypers;
             if (!s->grads[i]) continue;
             const int there = c < s->columns && s->state[i * s->columns + c] != NULL;
-            if (there != (eden_rule_slot_length(b->rule, k, values, b->member[i].extent) != 0)) return 0;
+            if (there != b->has[i * b->slots + k]) return 0;
         }
     }
     return 1;
@@ -167,6 +187,14 @@ static eden_status bind_state(eden_batch *b, size_t i, const eden_batch_step *s,
     return EDEN_OK;
 }
 
+static eden_status bad_count(const char *name, float count, eden_error *error)
+{
+    error->status = EDEN_E_VALUE;
+    snprintf(error->text, sizeof error->text, "parameter '%s': its state says step = %g, which is no count of steps: "
+             "a whole number, at least 0, is needed", name, (double)count);
+    return EDEN_E_VALUE;
+}
+
 static eden_status bind(eden_batch *b, size_t i, const eden_batch_step *s, eden_error *error)
 {
     member *m = &b->member[i];
@@ -185,19 +213,31 @@ static eden_status bind(eden_batch *b, size_t i, const eden_batch_step *s, eden_
     status = bind_state(b, i, s, error);
     const float count = *s->counts[i];
     if (!status && s->grads[i] && count != m->count) {
-        status = eden_set_tensor_steps(b->optimizer, m->name, count > 0 ? (uint64_t)count : 0, error);
+        if (!(count >= 0 && count < 0x1p63f && count == (float)(uint64_t)count)) return bad_count(m->name, count, error);
+        status = eden_set_tensor_steps(b->optimizer, m->name, (uint64_t)count, error);
         m->count = count;
     }
     return status;
 }
 
+static eden_status bind_all(eden_batch *b, const eden_batch_step *s, eden_error *error)
+{
+    if (!brings_state(b, s)) return EDEN_E_ORDER;
+    eden_status status = set_values(b, s->values, error);
+    for (size_t i = 0; !status && i < b->members; i++) status = bind(b, i, s, error);
+    return status;
+}
+
+eden_status eden_batch_look_ahead(eden_batch *b, const eden_batch_step *s, eden_error *error)
+{
+    const eden_status status = bind_all(b, s, error);
+    return status ? status : eden_lookahead_begin(b->optimizer, error);
+}
+
 eden_status eden_batch_take_step(eden_batch *b, const eden_batch_step *s, int *applied, eden_error *error)
 {
-    int changed = 0;
     *applied = 0;
-    if (!brings_state(b, s)) return EDEN_E_ORDER;
-    eden_status status = set_values(b, s->values, &changed, error);
-    for (size_t i = 0; !status && i < b->members; i++) status = bind(b, i, s, error);
+    eden_status status = bind_all(b, s, error);
     const uint64_t skipped = eden_skipped(b->optimizer);
     if (!status) status = eden_step(b->optimizer, error);
     if (status || eden_skipped(b->optimizer) != skipped) return status;

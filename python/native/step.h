@@ -37,6 +37,11 @@ EDEN_API void eden_batch_destroy(eden_batch *batch);
 EDEN_API eden_status eden_batch_take_step(eden_batch *batch, const eden_batch_step *step, int *applied,
                                           eden_error *error);
 
+/* eden_lookahead_begin() for all members, whose gradients are yet to come: those of `step`
+ * are addresses that nothing else uses, and are not touched. EDEN_E_ORDER as above. */
+EDEN_API eden_status eden_batch_look_ahead(eden_batch *batch, const eden_batch_step *step,
+                                           eden_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -73,7 +73,7 @@ const char *eden_config_text(const eden_config *config, size_t i, char text[EDEN
 /* The name a group's rule was chosen by. */
 const char *eden_rule_of(const eden_group *group);
 
-/* How many dimensions make the rows; 0 stands for 1. */
+/* How many dimensions make the rows, where 0 stands for 1; 0: EDEN_MATRICES. */
 uint32_t eden_split_of(const eden_tensor *tensor);
 
 /* A schedule's memory, to be freed; "" if it has none, NULL without memory. */

@@ -122,6 +122,7 @@ const char *eden_rule_of(const eden_group *group)
 
 uint32_t eden_split_of(const eden_tensor *tensor)
 {
+    if (tensor->flags & EDEN_MATRICES && tensor->ndim > 1) return 0;
     return tensor->split ? tensor->split : 1;
 }
 
@@ -221,7 +222,7 @@ static eden_status put_tensor(const eden_optimizer *o, const eden_entry *entry, 
         put(w, "eden.steps.", entry->name, eden_print_count(entry->steps, number), error);
     if (!status)
         status = put(w, "eden.group.", entry->name, o->groups[entry->group].name, error);
-    if (!status && split > 1)
+    if (!status && split != 1)
         status = put(w, "eden.split.", entry->name, eden_print_count(split, number), error);
     if (!status && entry->averages)
         status = put(w, "eden.averaged.", entry->name, eden_print_count(entry->averaged, number), error);

@@ -5,12 +5,15 @@ static size_t ceil_div(size_t a, size_t b) { return a / b + (a % b != 0); }
 
 static size_t at_most(size_t a, size_t b) { return a < b ? a : b; }
 
+static uint64_t matrices_of(eden_extent extent) { return extent.matrices ? extent.matrices : 1; }
+
 uint64_t eden_shape_length(uint32_t shape, eden_extent extent)
 {
     switch (shape) {
     case EDEN_FULL: return extent.count;
-    case EDEN_ROW: return extent.rows;
-    case EDEN_COL: return extent.cols;
+    case EDEN_ROW: return extent.rows * matrices_of(extent);
+    case EDEN_COL: return extent.cols * matrices_of(extent);
+    case EDEN_EACH: return matrices_of(extent);
     default: return 1;
     }
 }
@@ -42,8 +45,7 @@ void eden_job_init(eden_job *job, const eden_rule *rule, size_t isa, const doubl
     job->slots = eden_slots_on(rule, hypers, extent);
     job->passes = eden_passes_on(rule, hypers, extent);
     for (size_t s = 0; s < rule->slot_count; s++)
-        if ((job->slots >> s & 1) &&
-            (rule->slots[s].shape == EDEN_ROW || rule->slots[s].shape == EDEN_COL))
+        if ((job->slots >> s & 1) && rule->slots[s].shape != EDEN_FULL && rule->slots[s].shape != EDEN_ONE)
             job->shaped = 1;
 }
 
@@ -55,7 +57,7 @@ int eden_job_has(const eden_job *job, size_t pass, eden_program program)
 /* ---- pieces ------------------------------------------------------------------ */
 
 /* A tensor whose rows matter is cut into panels of whole rows, at least a chunk
- * each and at most EDEN_PANELS, since each keeps sums of its own for every
+ * each and at most EDEN_PANELS a matrix, since each keeps sums of its own for every
  * column. The heights follow from the shape alone, which is not empty. */
 static size_t panel_rows(const eden_job *job)
 {
@@ -65,48 +67,63 @@ static size_t panel_rows(const eden_job *job)
     return by_count > by_size ? by_count : by_size;
 }
 
+static size_t panels_of(const eden_job *job) { return ceil_div((size_t)job->extent.rows, panel_rows(job)); }
+
+/* How a domain is cut: each matrix into parts, or so many small matrices to a piece. */
+typedef struct {
+    size_t matrices, length, parts, together; /* length: of the domain in one matrix */
+} cutting;
+
+static cutting cut(const eden_job *job, uint32_t domain)
+{
+    if (job->extent.count == 0 && domain != EDEN_ONE) return (cutting){ 1, 0, 0, 1 };
+    const size_t matrices = domain != EDEN_ONE && job->shaped ? (size_t)matrices_of(job->extent) : 1;
+    const size_t length = (size_t)eden_shape_length(domain, job->extent) / matrices;
+    const size_t parts = domain == EDEN_FULL && job->shaped ? panels_of(job) : ceil_div(length, EDEN_CHUNK);
+    const size_t together = parts == 1 && EDEN_CHUNK > length ? EDEN_CHUNK / length : 1;
+    return (cutting){ matrices, length, parts, together };
+}
+
 size_t eden_job_pieces(const eden_job *job, size_t pass)
 {
     const uint32_t domain = job->rule->passes[pass].domain;
-    if (job->extent.count == 0 && domain != EDEN_ONE) return 0;
-    if (domain == EDEN_FULL && job->shaped)
-        return ceil_div((size_t)job->extent.rows, panel_rows(job));
-    return ceil_div((size_t)eden_shape_length(domain, job->extent), EDEN_CHUNK);
+    const cutting c = cut(job, domain);
+    return c.parts == 1 ? ceil_div(c.matrices, c.together) : c.matrices * c.parts;
 }
 
-/* The rows x cols elements of a piece, and where they begin. */
+/* The rows x cols elements of a part of a matrix, and where they begin. `nth` counts
+ * the parts of all matrices. */
 typedef struct {
-    size_t row, at, rows, cols;
+    size_t nth, matrix, panel, row, at, rows, cols;
 } piece_area;
 
-static piece_area area_of(const eden_job *job, uint32_t domain, size_t piece)
+static piece_area area_of(const eden_job *job, uint32_t domain, const cutting *c, size_t nth)
 {
+    const size_t matrix = nth / c->parts, part = nth % c->parts;
     if (domain == EDEN_FULL && job->shaped) {
-        const size_t height = panel_rows(job), row = piece * height;
-        const size_t cols = (size_t)job->extent.cols;
-        return (piece_area){ row, row * cols, at_most(height, (size_t)job->extent.rows - row), cols };
+        const size_t height = panel_rows(job), row = part * height;
+        const size_t rows = (size_t)job->extent.rows, cols = (size_t)job->extent.cols;
+        return (piece_area){ nth, matrix, part, matrix * rows + row, matrix * c->length + row * cols,
+                             at_most(height, rows - row), cols };
     }
-    const size_t at = piece * EDEN_CHUNK;
-    const size_t left = (size_t)eden_shape_length(domain, job->extent) - at;
-    return (piece_area){ 0, at, 1, at_most(EDEN_CHUNK, left) };
+    const size_t at = part * EDEN_CHUNK;
+    return (piece_area){ nth, matrix, 0, 0, matrix * c->length + at, 1, at_most(EDEN_CHUNK, c->length - at) };
 }
 
 /* ---- sums --------------------------------------------------------------------- */
 
 static int is_sum(const eden_job *job, size_t s) { return job->rule->slots[s].kind == EDEN_SUM; }
 
-/* Add the panels' sums of columns [at, at + n), in panel order. Done by the pass
- * that reads them, so that threads share the work. */
-static void fold_columns(const eden_job *job, size_t s, size_t at, size_t n)
+/* Add the panels' sums of n columns from the at-th of all, which are of one matrix, in
+ * panel order. Done by the pass that reads them, so that threads share the work. */
+static void fold_columns(const eden_job *job, size_t s, size_t matrix, size_t at, size_t n)
 {
-    const size_t cols = (size_t)job->extent.cols;
-    const size_t panels = ceil_div((size_t)job->extent.rows, panel_rows(job));
+    const size_t cols = (size_t)job->extent.cols, panels = panels_of(job);
+    const double *partial = job->partial[s] + matrix * panels * cols + (at - matrix * cols);
     double *total = (double *)job->base[s] + at;
     for (size_t c = 0; c < n; c++) total[c] = 0;
-    for (size_t p = 0; p < panels; p++) {
-        const double *from = job->partial[s] + p * cols + at;
-        for (size_t c = 0; c < n; c++) total[c] += from[c];
-    }
+    for (size_t p = 0; p < panels; p++)
+        for (size_t c = 0; c < n; c++) total[c] += partial[p * cols + c];
 }
 
 void eden_job_fold(const eden_job *job, size_t pass)
@@ -114,38 +131,47 @@ void eden_job_fold(const eden_job *job, size_t pass)
     const eden_pass *ps = &job->rule->passes[pass];
     const size_t pieces = eden_job_pieces(job, pass);
     for (size_t s = 0; s < job->rule->slot_count; s++) {
-        if (!is_sum(job, s) || !(ps->writes >> s & 1) || job->rule->slots[s].shape != EDEN_ONE)
-            continue;
-        double total = 0;
-        for (size_t i = 0; i < pieces; i++) total += job->partial[s][i];
-        *(double *)job->base[s] = total;
+        const uint32_t shape = job->rule->slots[s].shape;
+        if (!is_sum(job, s) || !(ps->writes >> s & 1) || (shape != EDEN_ONE && shape != EDEN_EACH)) continue;
+        const cutting c = cut(job, ps->domain);
+        const size_t totals = shape == EDEN_ONE ? 1 : c.matrices, terms = shape == EDEN_ONE ? pieces : c.parts;
+        for (size_t m = 0; m < totals; m++) {
+            double total = 0;
+            for (size_t i = 0; i < terms; i++) total += job->partial[s][m * terms + i];
+            ((double *)job->base[s])[m] = total;
+        }
     }
 }
 
 /* ---- running -------------------------------------------------------------------- */
 
-/* Where slot s begins for this piece of this pass. */
-static void *slot_at(const eden_job *job, const eden_pass *ps, size_t s, size_t piece, piece_area a)
+/* Where slot s begins for this part of this pass. A sum of the whole tensor begins in
+ * `mine`, to be added to those of the piece's other matrices. */
+static void *slot_at(const eden_job *job, const eden_pass *ps, size_t s, const piece_area *a, double *mine)
 {
     const eden_slot *slot = &job->rule->slots[s];
     const size_t size = slot->kind == EDEN_SUM ? sizeof(double) : sizeof(real);
-    const int writes = ps->writes >> s & 1;
     char *base = job->base[s];
 
-    if (slot->kind == EDEN_SUM && writes) {
-        if (slot->shape == EDEN_ONE) return job->partial[s] + piece;
+    if (slot->kind == EDEN_SUM && (ps->writes >> s & 1)) {
+        if (slot->shape == EDEN_ONE) return mine;
+        if (slot->shape == EDEN_EACH) return job->partial[s] + a->nth;
         if (slot->shape == EDEN_COL) {
-            double *mine = job->partial[s] + piece * (size_t)job->extent.cols;
-            for (size_t c = 0; c < a.cols; c++) mine[c] = 0;
-            return mine;
+            const size_t cols = (size_t)job->extent.cols, panels = panels_of(job);
+            double *sums = panels == 1 ? (double *)(void *)base + a->matrix * cols
+                                       : job->partial[s] + (a->matrix * panels + a->panel) * cols;
+            for (size_t c = 0; c < a->cols; c++) sums[c] = 0;
+            return sums;
         }
     }
-    if (slot->kind == EDEN_SUM && slot->shape == EDEN_COL && ps->domain == EDEN_COL)
-        fold_columns(job, s, a.at, a.cols);
+    if (slot->kind == EDEN_SUM && slot->shape == EDEN_COL && ps->domain == EDEN_COL && panels_of(job) > 1)
+        fold_columns(job, s, a->matrix, a->at, a->cols);
     if (slot->shape == EDEN_FULL && job->storage)
-        return base + eden_codec_bytes(job->storage->codec[s], a.at);
-    if (slot->shape == ps->domain) return base + a.at * size;
-    if (slot->shape == EDEN_ROW) return base + a.row * size;
+        return base + eden_codec_bytes(job->storage->codec[s], a->at);
+    if (slot->shape == ps->domain) return base + a->at * size;
+    if (slot->shape == EDEN_ROW) return base + a->row * size;
+    if (slot->shape == EDEN_COL) return base + a->matrix * (size_t)job->extent.cols * size;
+    if (slot->shape == EDEN_EACH) return base + a->matrix * size;
     return base;
 }
 
@@ -190,23 +216,43 @@ static int in_blocks(const eden_job *job, size_t pass)
     return job->storage->zero_grad && (ps->reads >> 1 & 1) && is_last(job, pass, 1, 0);
 }
 
-void eden_job_run(const eden_job *job, size_t pass, size_t piece)
+static void run_area(const eden_job *job, size_t pass, const piece_area *a, void *const *at)
 {
     const eden_pass *ps = &job->rule->passes[pass];
-    const piece_area a = area_of(job, ps->domain, piece);
-    void *at[EDEN_MAX_SLOTS] = { 0 };
-    for (size_t s = 0; s < job->rule->slot_count; s++)
-        if ((ps->reads | ps->writes) >> s & 1) at[s] = slot_at(job, ps, s, piece, a);
     eden_kernel *kernel = job->rule->kernels[job->isa][pass];
     if (!in_blocks(job, pass)) {
-        kernel(job->consts, &job->grad, job->types, at, a.rows, a.cols);
+        kernel(job->consts, &job->grad, job->types, at, a->rows, a->cols);
         return;
     }
     const eden_types types = job->types == ALL_16 && weights_followed(job, pass) ? GRAD_STATE_16 : job->types;
     const eden_staged staged = { job->rule, job->storage, ps, kernel, types, job->consts,
                                  &job->grad, job->isa, is_last(job, pass, 1, 0),
-                                 is_last(job, pass, 0, 1), a.at, a.rows, a.cols, at };
+                                 is_last(job, pass, 0, 1), a->at, a->rows, a->cols, at };
     eden_stage_run(&staged);
+}
+
+static int writes_total(const eden_job *job, const eden_pass *ps, size_t s)
+{
+    return is_sum(job, s) && (ps->writes >> s & 1) && job->rule->slots[s].shape == EDEN_ONE;
+}
+
+void eden_job_run(const eden_job *job, size_t pass, size_t piece)
+{
+    const eden_pass *ps = &job->rule->passes[pass];
+    const cutting c = cut(job, ps->domain);
+    const size_t first = piece * c.together, last = at_most(first + c.together, c.matrices * c.parts);
+    double mine[EDEN_MAX_SLOTS], total[EDEN_MAX_SLOTS] = { 0 };
+    void *at[EDEN_MAX_SLOTS] = { 0 };
+    for (size_t nth = first; nth < last; nth++) {
+        const piece_area a = area_of(job, ps->domain, &c, nth);
+        for (size_t s = 0; s < job->rule->slot_count; s++)
+            if ((ps->reads | ps->writes) >> s & 1) at[s] = slot_at(job, ps, s, &a, &mine[s]);
+        run_area(job, pass, &a, at);
+        for (size_t s = 0; s < job->rule->slot_count; s++)
+            if (writes_total(job, ps, s)) total[s] += mine[s];
+    }
+    for (size_t s = 0; s < job->rule->slot_count; s++)
+        if (writes_total(job, ps, s)) job->partial[s][piece] = total[s];
 }
 
 void eden_job_store(eden_job *job, const eden_storage *storage)
@@ -229,17 +275,19 @@ static int grow(uint64_t *used, uint64_t count, uint64_t size)
 /* How many values of its own a SUM needs for the pieces that add to it. */
 static uint64_t partial_length(const eden_job *job, size_t s)
 {
-    uint64_t pieces = 0;
-    for (size_t p = 0; p < job->rule->pass_count; p++) {
+    const uint32_t shape = job->rule->slots[s].shape;
+    uint64_t most = 0;
+    for (size_t p = 0; p < job->rule->pass_count && job->extent.count; p++) {
         if (!(job->passes >> p & 1) || !(job->rule->passes[p].writes >> s & 1)) continue;
-        const size_t n = eden_job_pieces(job, p);
-        pieces = n > pieces ? n : pieces;
+        const cutting c = cut(job, job->rule->passes[p].domain);
+        const uint64_t parts = c.matrices * c.parts;
+        const uint64_t n = shape == EDEN_ONE    ? eden_job_pieces(job, p)
+                           : shape == EDEN_EACH ? parts
+                           : shape == EDEN_COL && c.parts > 1 ? parts * job->extent.cols
+                                                              : 0;
+        most = n > most ? n : most;
     }
-    switch (job->rule->slots[s].shape) {
-    case EDEN_ONE: return pieces;
-    case EDEN_COL: return pieces * job->extent.cols;
-    default: return 0;
-    }
+    return most;
 }
 
 uint64_t eden_job_lay_out(eden_job *job, void *work)

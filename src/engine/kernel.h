@@ -282,7 +282,7 @@ EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned reads
         }
     }
     for (size_t s = 0; s < SLOT_COUNT; s++)
-        if (in_lanes(s, domain, writes) && shape_of_[s] == EDEN_ONE)
+        if (in_lanes(s, domain, writes) && (shape_of_[s] == EDEN_ONE || shape_of_[s] == EDEN_EACH))
             *(double *)at[s] = take_lanes(lanes[s], EDEN_LANES);
 }
 

@@ -100,8 +100,8 @@ typedef struct {
  * that and every FULL state slot in bf16, or those and the weights, rounded to nearest. */
 typedef enum { ALL_F32, GRAD_16, GRAD_STATE_16, ALL_16 } eden_types;
 
-/* One pass over rows x cols elements. at[s] is where slot s begins for the first
- * of them; a SUM of shape ONE or ROW receives its total there. */
+/* One pass over rows x cols elements of one matrix. at[s] is where slot s begins for the
+ * first of them; a SUM of shape ONE, EACH or ROW receives its total there. */
 typedef void eden_kernel(const void *consts, const eden_grad_scale *grad, eden_types types,
                          void *const *at, size_t rows, size_t cols);
 

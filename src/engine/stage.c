@@ -91,7 +91,7 @@ static void *gather_slot(const eden_staged *p, block *b, size_t s)
     if (is_total(p, s)) return b->sum[s];
     if (slot->shape == EDEN_ROW) return (char *)p->at[s] + b->row * size;
     if (slot->shape == EDEN_COL) return (char *)p->at[s] + b->col * size;
-    if (slot->shape == EDEN_ONE) return p->at[s];
+    if (slot->shape == EDEN_ONE || slot->shape == EDEN_EACH) return p->at[s];
     if (as_it_is(p->rule, p->storage, p->types, s)) return stored_at(p, s, element_of(p, b));
     if (has(p->pass->reads, s)) load(p, s, element_of(p, b), b->slot[s], b->rows * b->cols);
     return b->slot[s];

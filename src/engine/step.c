@@ -22,9 +22,11 @@ eden_struct_fit eden_look_at_struct(const void *filled, size_t known)
 
 static int extent_ok(eden_extent x)
 {
-    uint64_t count;
-    return !__builtin_mul_overflow(x.rows, x.cols, &count) && count == x.count &&
-           x.count <= SIZE_MAX / sizeof(double);
+    const uint64_t matrices = x.matrices ? x.matrices : 1;
+    uint64_t count, rows, cols;
+    return !__builtin_mul_overflow(x.rows, x.cols, &count) && !__builtin_mul_overflow(count, matrices, &count) &&
+           count == x.count && x.count <= SIZE_MAX / sizeof(double) &&
+           !__builtin_mul_overflow(x.rows, matrices, &rows) && !__builtin_mul_overflow(x.cols, matrices, &cols);
 }
 
 uint64_t eden_rule_slot_length(const eden_rule *rule, size_t slot, const double *hypers,

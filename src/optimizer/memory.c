@@ -111,8 +111,7 @@ static int is_factored(const eden_rule *rule, const double *hypers, eden_extent 
 {
     const uint32_t on = rule->slots_on(hypers, extent);
     for (size_t s = 0; s < rule->slot_count; s++)
-        if ((on >> s & 1) && (rule->slots[s].shape == EDEN_ROW || rule->slots[s].shape == EDEN_COL))
-            return 1;
+        if ((on >> s & 1) && rule->slots[s].shape != EDEN_FULL && rule->slots[s].shape != EDEN_ONE) return 1;
     return 0;
 }
 

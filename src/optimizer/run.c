@@ -99,7 +99,10 @@ static void run_wave(eden_optimizer *o, eden_program program, size_t begin, size
     }
 }
 
-static int same_extent(eden_extent a, eden_extent b) { return a.rows == b.rows && a.cols == b.cols; }
+static int same_extent(eden_extent a, eden_extent b)
+{
+    return a.rows == b.rows && a.cols == b.cols && a.matrices == b.matrices;
+}
 
 /* Constants are prepared once for each distinct (group, step, extent) in a row. */
 static void prepare(eden_optimizer *o, size_t i)

@@ -51,8 +51,9 @@ static int grow_index(eden_optimizer *o)
 static eden_status extent_of(const char *name, const eden_tensor *t, eden_extent *x,
                              eden_error *error)
 {
-    const uint32_t split = t->split ? t->split : 1;
-    uint64_t rows = 1, cols = 1;
+    const int each = t->flags & EDEN_MATRICES && t->ndim > 1;
+    const uint32_t first = each ? t->ndim - 2 : 0, split = t->split ? t->split : 1;
+    uint64_t matrices = 1, rows = 1, cols = 1, all;
     int overflow = 0;
     if (t->ndim > EDEN_MAX_DIMS)
         return eden_fail(error, EDEN_E_SHAPE, "tensor '%s' has %u dimensions; at most %d fit", name,
@@ -60,16 +61,21 @@ static eden_status extent_of(const char *name, const eden_tensor *t, eden_extent
     if (t->split > t->ndim)
         return eden_fail(error, EDEN_E_SHAPE, "tensor '%s': split = %u is above ndim = %u", name,
                          t->split, t->ndim);
+    if (t->split && t->flags & EDEN_MATRICES)
+        return eden_fail(error, EDEN_E_SHAPE, "tensor '%s': split = %u has no effect with EDEN_MATRICES; leave it 0",
+                         name, t->split);
     for (uint32_t d = 0; d < t->ndim; d++) {
-        uint64_t *side = t->ndim > 1 && d < split ? &rows : &cols;
+        uint64_t *side = d < first ? &matrices : t->ndim > 1 && d < first + split ? &rows : &cols;
         overflow |= __builtin_mul_overflow(*side, t->shape[d], side);
     }
-    overflow |= __builtin_mul_overflow(rows, cols, &x->count);
+    overflow |= __builtin_mul_overflow(matrices, rows, &all) | __builtin_mul_overflow(all, cols, &x->count);
+    overflow |= __builtin_mul_overflow(matrices, cols, &all);
     if (overflow || x->count > SIZE_MAX / 16)
         return eden_fail(error, EDEN_E_SHAPE, "tensor '%s' has more elements than memory has addresses",
                          name);
-    x->rows = rows;
+    x->rows = matrices ? rows : 0;
     x->cols = cols;
+    x->matrices = each && matrices ? matrices : 0;
     return EDEN_OK;
 }
 
@@ -126,7 +132,7 @@ static eden_status check_tensor(const char *name, const eden_tensor *t, eden_ext
     eden_status status = eden_check_struct(t, sizeof *t, what, "EDEN_TENSOR_INIT", error);
     if (!status) status = check_storage(name, t, error);
     if (status) return status;
-    if (t->flags & ~(uint32_t)(EDEN_GRAD_WRITABLE | EDEN_FROZEN) || t->reserved)
+    if (t->flags & ~(uint32_t)(EDEN_GRAD_WRITABLE | EDEN_FROZEN | EDEN_MATRICES) || t->reserved)
         return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%s': unknown flags or reserved bits", name);
     status = extent_of(name, t, x, error);
     if (status) return status;

@@ -196,5 +196,14 @@ class Numbers(Refused):
             self.refused(TypeError, "note", self.opt.notes.__setitem__, "k", wrong)
             self.refused(TypeError, "note", self.opt.notes.get, wrong)
 
+class Keywords(unittest.TestCase):
+    def test_what_there_is_not(self):
+        with self.assertRaisesRegex(eden.InvalidTypeError, r"Adam\(\) got an unexpected keyword argument 'beta'; did you "
+                                    r"mean 'betas'\? It takes weights, lr, betas, "):
+            en.Adam({"w": floats(1)}, beta=(0.9, 0.99))
+        with self.assertRaisesRegex(eden.InvalidTypeError, r"Adam\(\): missing a required argument: 'weights'"):
+            en.Adam(lr=0.1)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -53,9 +53,11 @@ class Refusals(unittest.TestCase):
         p = weights(3, 3)
         self.refused("SGD: nesterov .* has no effect without momentum above 0", "SGD", [p], nesterov=True)
         self.refused("SGD: nesterov wants dampening = 0", "SGD", [p], nesterov=True, momentum=0.9, dampening=0.1)
-        self.refused("SGD: lr = nan has to be finite and at least 0", "SGD", [p], lr=float("nan"))
-        self.refused(r"Adam: betas\[0\] = 1.0 has to be at least 0, below 1", "Adam", [p], betas=(1.0, 0.9))
-        self.refused("beta2_decay = -1.5 has to be at least -1, below 0", "Adafactor", [p], beta2_decay=-1.5)
+        self.refused("SGD: Invalid lr value: nan; lr has to be finite and at least 0", "SGD", [p], lr=float("nan"))
+        self.refused(r"Adam: Invalid beta parameter at index 0: 1.0; betas\[0\] has to be at least 0, below 1", "Adam",
+                     [p], betas=(1.0, 0.9))
+        self.refused("Invalid beta2_decay value: -1.5; beta2_decay has to be at least -1, below 0", "Adafactor",
+                     [p], beta2_decay=-1.5)
         self.refused("trust_low is above trust_high", "Lamb", [p], trust_low=2.0, trust_high=1.0)
         self.refused("clip_norm is of the whole optimizer", "SGD", [{"params": [p], "clip_norm": 1.0}])
 
@@ -67,16 +69,88 @@ class Refusals(unittest.TestCase):
         eden.torch.SGD([p], lr=0.5, dampening=0.3).step()
         self.assertTrue(torch.equal(p, before - 0.5))
 
-    def test_factored_at_once(self):
-        self.refused("3 dimensions, and Adafactor factors matrices.*split=1", "Adafactor", [weights(2, 3, 4)])
-        eden.torch.Adafactor([weights(2, 3, 4)], split=1)
+    def test_keywords_that_there_are_not(self):
+        p = weights(2)
+        for words, call in (
+                (r"AdamW\(\) got an unexpected keyword argument 'weight_decy'; did you mean 'weight_decay'\? It takes "
+                 "params, lr, betas, ", lambda: eden.torch.AdamW([p], weight_decy=0.1)),
+                (r"SGD\(\) got an unexpected keyword argument 'zzz'. It takes params, lr, ",
+                 lambda: eden.torch.SGD([p], zzz=0.1)),
+                (r"SGD\(\): multiple values for argument 'lr'", lambda: eden.torch.SGD([p], 0.1, lr=0.1))):
+            with self.assertRaisesRegex(eden.InvalidTypeError, words):
+                call()
+
+    def test_in_the_words_that_are_known(self):
+        """Programs look for PyTorch's own sentences."""
+        p = torch.nn.Parameter(torch.zeros(2))
+        for name, options, words in (
+                ("SGD", {"momentum": -0.5}, "Invalid momentum value: -0.5"), ("RMSprop", {"momentum": -1.0},
+                 "Invalid momentum value: -1.0"), ("Adagrad", {"lr_decay": -0.5}, "Invalid lr_decay value: -0.5"),
+                ("AdamW", {"weight_decay": -1}, "Invalid weight_decay value: -1"),
+                ("Adam", {"betas": (1.0, 0.0)}, "Invalid beta parameter at index 0: 1.0"),
+                ("SGD", {"lr": torch.tensor([0.1, 0.2])}, "Tensor lr must be 1-element")):
+            for module in (torch.optim, eden.torch):
+                with self.assertRaisesRegex(ValueError, words):
+                    getattr(module, name)([p], **options)
+
+    def test_fused_on_no_device(self):
+        for module in (torch.optim, eden.torch):
+            p = torch.nn.Parameter(torch.zeros(2, device="meta"))
+            p.grad = torch.zeros(2, device="meta")
+            optimizer = module.Adam([p], fused=True)
+            with self.assertRaisesRegex(RuntimeError, "`fused=True` requires all the params to be floating point Tensors"):
+                optimizer.step()
 
     def test_lookahead(self):
         p = weights(2)
         p.grad = torch.ones(2)
         optimizer = eden.torch.SGD([p], momentum=0.9, lookahead=True)
-        with self.assertRaisesRegex(eden.Error, "lookahead = 1 wants"):
+        with self.assertRaisesRegex(eden.Error, "with optimizer.lookahead"):
             optimizer.step()
+
+    def test_lookahead_is_nesterov(self):
+        """Nesterov's method as he wrote it: the gradient of |w - 1|^2 / 2 at w - lr*momentum*v, in doubles."""
+        def loss(p):
+            return ((p - 1) ** 2).sum() / 2
+        for closure in (True, False):
+            p, lr, momentum = weights(3), 0.1, 0.9
+            optimizer = eden.torch.SGD([p], lr=lr, momentum=momentum, lookahead=True)
+            w, v = p.detach().double().clone(), torch.zeros(3, dtype=torch.float64)
+
+            def backward():
+                optimizer.zero_grad()
+                value = loss(p)
+                value.backward()
+                return value
+            for _ in range(20):
+                ahead = w - lr * momentum * v
+                v = momentum * v + (ahead - 1)
+                w = w - lr * v
+                if closure:
+                    value = optimizer.step(backward)
+                else:
+                    with optimizer.lookahead():
+                        value = backward()
+                        optimizer.step()
+                self.assertLess(abs(float(value.detach()) - float(loss(ahead))), 1e-5)
+                self.assertLess((p.detach() - w).abs().max(), 1e-5)
+
+    def test_lookahead_without_a_step(self):
+        p = weights(3)
+        optimizer = eden.torch.SGD([p], lr=0.1, momentum=0.9, lookahead=True)
+        def backward():
+            p.grad = torch.ones(3)
+        optimizer.step(backward)
+        before = p.detach().clone()
+        with self.assertRaisesRegex(KeyError, "mine"), optimizer.lookahead():
+            self.assertGreater((p - before).abs().min(), 0.05)
+            with self.assertRaisesRegex(eden.Error, "look ahead already"), optimizer.lookahead():
+                pass
+            raise KeyError("mine")
+        self.assertTrue(torch.allclose(p, before))
+        plain = eden.torch.SGD([weights(3)], momentum=0.9)
+        with self.assertRaisesRegex(eden.Error, "lookahead"), plain.lookahead():
+            pass
 
 
 class Eight(unittest.TestCase):

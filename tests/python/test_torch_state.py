@@ -2,6 +2,7 @@
 import copy
 import io
 import itertools
+import math
 import pickle
 import unittest
 
@@ -220,6 +221,36 @@ class StateOfOthers(unittest.TestCase):
         for a, b in zip(values(self.params), values(params)):
             self.assertTrue(torch.equal(a, b))
         self.assertTrue(self.optimizer.state[self.params[0]]["exp_avg"].is_shared())
+
+
+class Counts(unittest.TestCase):
+    """A state whose count of steps is none is refused, wherever it was put, and nothing has changed."""
+    def test_loaded(self):
+        for wrong in (-1, -1.0, 0.5, math.nan, math.inf, torch.tensor(-3.0), torch.tensor([1.0, 2.0]), "x", None, 1j):
+            params = weights()
+            optimizer = eden.torch.Adam(params)
+            run(optimizer, params, 0, 2)
+            wrong_dict, before = copy.deepcopy(optimizer.state_dict()), values(params)
+            wrong_dict["state"][1]["step"] = wrong
+            with self.assertRaisesRegex(ValueError, "parameter 1: its state says step = .* no count of steps"):
+                optimizer.load_state_dict(wrong_dict)
+            self.assertEqual(float(optimizer.state[params[1]]["step"]), 2)
+            self.assertEqual([p.tolist() for p in params], [p.tolist() for p in before])
+
+    def test_written(self):
+        for wrong in (-1.0, 0.5, math.nan, math.inf):
+            for replace in (True, False):
+                params = weights()
+                optimizer = eden.torch.Adam(params)
+                run(optimizer, params, 0, 2)
+                before = values(params)
+                if replace:
+                    optimizer.state[params[1]]["step"] = wrong
+                else:
+                    optimizer.state[params[1]]["step"].fill_(wrong)
+                with self.assertRaisesRegex(ValueError, "parameter .*1.*: its state says step = .* no count of steps"):
+                    optimizer.step()
+                self.assertEqual([p.tolist() for p in params], [p.tolist() for p in before])
 
 
 if __name__ == "__main__":
