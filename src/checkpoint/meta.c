@@ -1,6 +1,8 @@
 /* meta.c - an optimizer without its arrays, as metadata. */
 #include "checkpoint/checkpoint.h"
 
+#include "optimizer/shard.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +151,8 @@ eden_status eden_check_parts(const eden_optimizer *o, const char *call, const ch
     const eden_status status = eden_not_busy(o, call, error);
     if (status) return status;
     if (*parts == 0) *parts = EDEN_BOTH;
+    const eden_status whole = *parts & EDEN_OPTIM ? eden_not_sharded(o, call, error) : EDEN_OK;
+    if (whole) return whole;
     /* Averages in the place of the weights can be saved as such. */
     if (o->swapped && *parts == EDEN_WEIGHTS && reads_only) return EDEN_OK;
     return eden_not_ahead(o, call, error);

@@ -5,6 +5,7 @@
 
 #include <eden/safetensors.h>
 
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/durable.h"
 #include "checkpoint/format.h"
 #include "checkpoint/names.h"
@@ -124,6 +125,14 @@ eden_status eden_writer_text(eden_writer *w, const char *key, const char *value,
     w->texts[w->text_count++] = item;
     eden_names_add(&w->keys, (uint32_t)w->text_count - 1);
     return EDEN_OK;
+}
+
+int eden_writer_text_at(const eden_writer *w, size_t i, const char **key, const char **value)
+{
+    if (i >= w->text_count) return 0;
+    *key = w->texts[i].key;
+    *value = w->texts[i].value;
+    return 1;
 }
 
 static eden_status check_tensor(const eden_writer *w, const char *name, const char *dtype,

@@ -37,7 +37,7 @@ uint32_t eden_passes_on(const eden_rule *rule, const double *hypers, eden_extent
 void eden_job_init(eden_job *job, const eden_rule *rule, size_t isa, const double *hypers,
                    eden_extent extent)
 {
-    *job = (eden_job){ .rule = rule, .isa = isa, .extent = extent };
+    *job = (eden_job){ .rule = rule, .isa = isa, .extent = extent, .last = extent.count };
     job->grad = (eden_grad_scale){ 1, __builtin_inff(), 1 };
     job->slots = eden_slots_on(rule, hypers, extent);
     job->passes = eden_passes_on(rule, hypers, extent);
@@ -72,6 +72,31 @@ size_t eden_job_pieces(const eden_job *job, size_t pass)
     if (domain == EDEN_FULL && job->shaped)
         return ceil_div((size_t)job->extent.rows, panel_rows(job));
     return ceil_div((size_t)eden_shape_length(domain, job->extent), EDEN_CHUNK);
+}
+
+size_t eden_job_piece_length(const eden_job *job)
+{
+    return job->shaped && job->extent.count ? panel_rows(job) * (size_t)job->extent.cols : EDEN_CHUNK;
+}
+
+size_t eden_pieces_in(uint64_t first, uint64_t last, size_t length)
+{
+    return last > first ? ceil_div((size_t)last, length) - (size_t)first / length : 0;
+}
+
+void eden_job_take(eden_job *job, uint64_t first, uint64_t last)
+{
+    job->first = first;
+    job->last = last;
+}
+
+size_t eden_job_own(const eden_job *job, size_t pass, size_t *first)
+{
+    *first = 0;
+    if (job->rule->passes[pass].domain != EDEN_FULL) return eden_job_pieces(job, pass);
+    const size_t length = eden_job_piece_length(job);
+    *first = (size_t)job->first / length;
+    return eden_pieces_in(job->first, job->last, length);
 }
 
 /* The rows x cols elements of a piece, and where they begin. */
@@ -229,8 +254,11 @@ uint64_t eden_job_lay_out(eden_job *job, void *work)
         const eden_slot *slot = &job->rule->slots[s];
         if (!(job->slots >> s & 1) || (slot->kind != EDEN_SCRATCH && slot->kind != EDEN_SUM))
             continue;
-        const uint64_t length = eden_shape_length(slot->shape, job->extent);
-        if (work) job->base[s] = (char *)work + used;
+        const int full = slot->shape == EDEN_FULL;
+        const uint64_t length = full ? job->last - job->first : eden_shape_length(slot->shape, job->extent);
+        /* Elements are counted from the tensor's first, which need not be here. */
+        const uintptr_t before = full ? (uintptr_t)job->first * sizeof(real) : 0;
+        if (work) job->base[s] = (void *)((uintptr_t)work + (uintptr_t)used - before);
         if (!grow(&used, length, slot->kind == EDEN_SUM ? sizeof(double) : sizeof(real)))
             return UINT64_MAX;
         if (slot->kind != EDEN_SUM) continue;

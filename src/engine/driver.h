@@ -17,6 +17,7 @@ typedef struct {
     const eden_rule *rule;
     size_t isa;
     eden_extent extent;
+    uint64_t first, last;            /* elements that are run here, whole pieces */
     uint32_t slots, passes;          /* bit i: slot i, pass i exists           */
     int shaped;                      /* some slot has a value a row or column  */
     eden_grad_scale grad;
@@ -46,8 +47,21 @@ uint64_t eden_job_lay_out(eden_job *job, void *work);
 /* Is pass `pass` part of this program here? */
 int eden_job_has(const eden_job *job, size_t pass, eden_program program);
 
+/* Run elements [first, last) alone in passes over FULL: whole pieces, with no SCRATCH
+ * for others. Before eden_job_lay_out(). */
+void eden_job_take(eden_job *job, uint64_t first, uint64_t last);
+
+/* Elements in each piece of a pass over FULL but the last. */
+size_t eden_job_piece_length(const eden_job *job);
+
+/* How many pieces of this length elements [first, last) are, the first being whole. */
+size_t eden_pieces_in(uint64_t first, uint64_t last, size_t length);
+
 /* Pieces depend on the rule and the extent alone, never on who runs them. */
 size_t eden_job_pieces(const eden_job *job, size_t pass);
+
+/* How many of them are to be run here, and the first. */
+size_t eden_job_own(const eden_job *job, size_t pass, size_t *first);
 void eden_job_run(const eden_job *job, size_t pass, size_t piece);
 void eden_job_fold(const eden_job *job, size_t pass);
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "engine/driver.h"
-#include "optimizer/optimizer.h"
+#include "optimizer/shard.h"
 #include "optimizer/text.h"
 
 /* ---- the config -------------------------------------------------------------------- */
@@ -64,7 +64,7 @@ void eden_follow_average(const eden_optimizer *o, const eden_entry *entry, eden_
 {
     storage->average = NULL;
     if (program != EDEN_STEP || !eden_averages_at(o, o->steps + 1)) return;
-    storage->average = entry->array[EDEN_ARRAY_AVERAGE].data;
+    storage->average = eden_array_base(entry, o->groups[entry->group].rule, EDEN_ARRAY_AVERAGE);
     storage->gain = (real)gain(&o->config, entry->averaged + 1);
 }
 
@@ -170,6 +170,7 @@ static eden_status make_ready(eden_optimizer *o, eden_error *error)
 {
     size_t found = 0;
     eden_status status = check_kept(o, "eden_swap_average", error);
+    if (!status) status = eden_not_sharded(o, "eden_swap_average", error);
     if (!status) status = eden_not_ahead(o, "eden_swap_average", error);
     if (!status) status = eden_refresh(o, error);
     if (status) return status;
@@ -207,6 +208,7 @@ eden_status eden_get_average(eden_optimizer *o, const char *tensor, float *value
     eden_status status = eden_find_entry(o, tensor, &entry, error);
     if (!status && !count) status = eden_fail(error, EDEN_E_ARGUMENT, "eden_get_average: count is NULL");
     if (!status) status = eden_not_busy(o, "eden_get_average", error);
+    if (!status) status = eden_not_sharded(o, "eden_get_average", error);
     if (!status) status = check_kept(o, "eden_get_average", error);
     if (!status && o->swapped)
         status = eden_fail(error, EDEN_E_ORDER, "eden_get_average: the averages are where the weights were; "
