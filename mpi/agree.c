@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,23 +93,24 @@ static eden_status name_difference(world *w, eden_optimizer *o, eden_error *erro
     char *first = NULL;
     struct { char theirs[200], mine[200]; } lines = { "", "" };
     eden_status status = describe(w, o, &d, error);
-    uint64_t length = status ? 0 : d.used, differs = UINT64_MAX;
+    uint64_t length = status ? 0 : d.used;
+    int differs = INT_MAX; /* a rank */
     eden_status got = eden_mpi_bcast(w, &length, sizeof length, 0, error);
     first = got ? NULL : calloc(length + 1, 1);
     char *text = w->backend.rank == 0 && d.text ? d.text : first;
     if (!got && text) got = eden_mpi_bcast(w, text, length, 0, error);
     size_t at, other;
     if (!got && text && d.text && w->backend.rank && first_difference(text, d.text, &at, &other)) {
-        differs = w->backend.rank;
+        differs = (int)w->backend.rank;
         copy_line(lines.theirs, text + at);
         copy_line(lines.mine, d.text + other);
     }
-    if (!got) got = eden_mpi_allreduce(w, &differs, 1, MPI_UINT64_T, MPI_MIN, error);
-    if (!got && differs < UINT64_MAX) got = eden_mpi_bcast(w, &lines, sizeof lines, (uint32_t)differs, error);
+    if (!got) got = eden_mpi_allreduce(w, &differs, 1, MPI_INT, MPI_MIN, error);
+    if (!got && differs < INT_MAX) got = eden_mpi_bcast(w, &lines, sizeof lines, (uint32_t)differs, error);
     free(first);
     free(d.text);
     if (got) return got;
-    return eden_mpi_fail(error, EDEN_E_MISMATCH, "the ranks differ: rank 0 has '%s', rank %" PRIu64 " '%s'; create, "
+    return eden_mpi_fail(error, EDEN_E_MISMATCH, "the ranks differ: rank 0 has '%s', rank %d '%s'; create, "
                          "add and set the same on every rank, and begin with eden_mpi_broadcast() if only weights "
                          "differ", lines.theirs, differs, lines.mine);
 }
@@ -117,14 +119,14 @@ static eden_status name_difference(world *w, eden_optimizer *o, eden_error *erro
 static eden_status name_failure(world *w, eden_status mine, eden_error *error)
 {
     eden_error theirs = { 0, "" };
-    uint64_t rank = mine ? w->backend.rank : UINT64_MAX;
+    int rank = mine ? (int)w->backend.rank : INT_MAX;
     if (mine && error) theirs = *error;
     theirs.status = (uint32_t)mine;
-    eden_status status = eden_mpi_allreduce(w, &rank, 1, MPI_UINT64_T, MPI_MIN, error);
-    if (!status && rank < UINT64_MAX) status = eden_mpi_bcast(w, &theirs, sizeof theirs, (uint32_t)rank, error);
+    eden_status status = eden_mpi_allreduce(w, &rank, 1, MPI_INT, MPI_MIN, error);
+    if (!status && rank < INT_MAX) status = eden_mpi_bcast(w, &theirs, sizeof theirs, (uint32_t)rank, error);
     if (status) return status;
     if (mine) return mine;
-    return eden_mpi_fail(error, (eden_status)theirs.status, "rank %" PRIu64 ": %.400s", rank,
+    return eden_mpi_fail(error, (eden_status)theirs.status, "rank %d: %.400s", rank,
                          theirs.text[0] ? theirs.text : eden_status_text((eden_status)theirs.status));
 }
 
@@ -147,7 +149,8 @@ static eden_status name_gradient(world *w, eden_optimizer *o, eden_error *error)
 
 /* ---- agreeing ------------------------------------------------------------------------------- */
 
-/* Maximums of a value and of its complement say whether all are equal. */
+/* Maximums of a value and of its complement say whether all are equal, also where MPI
+ * takes these for signed, as MPICH 4.0 does. */
 enum { FAILED, STARTED, STEPS, HASH = STEPS + 2, GRADIENTS = HASH + 2, WORDS = GRADIENTS + 2 };
 
 static void put_both(uint64_t *words, uint64_t value) { words[0] = value, words[1] = ~value; }

@@ -121,6 +121,14 @@ static int set_counts(world *w, flight *f)
                : MPI_Ireduce_scatter(f->whole, f->own, f->counts, MPI_FLOAT, MPI_SUM, w->data, &f->request);
 }
 
+int eden_mpi_may_send(world *w)
+{
+    flight *f = &w->flights[w->started % FLIGHTS];
+    int done = 1;
+    if (f->active && MPI_Test(&f->request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return 0;
+    return done;
+}
+
 eden_status eden_mpi_send_gradients(world *w, size_t end, eden_error *error)
 {
     for (; w->started < end && w->started < w->bucket_count; w->started++) {

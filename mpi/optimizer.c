@@ -195,7 +195,7 @@ static int is_ready(const world *w, const bucket *b)
 eden_status eden_mpi_grad_ready(eden_optimizer *o, const char *tensor, eden_error *error)
 {
     world *w = NULL;
-    size_t i = 0, end;
+    size_t i = 0;
     eden_status status = find(o, "eden_mpi_grad_ready", tensor, &w, &i, error);
     if (status) return status;
     if (w->failed) return eden_mpi_fail(error, EDEN_E_IO, "the ranks have lost each other before; end all with "
@@ -204,12 +204,10 @@ eden_status eden_mpi_grad_ready(eden_optimizer *o, const char *tensor, eden_erro
         !eden_backend_steps_next(o) || w->config.fixed_order || w->backend.ranks == 1)
         return EDEN_OK;
     w->ready[i] = 1;
-    for (end = w->started; end < w->bucket_count && is_ready(w, &w->buckets[end]);) end++;
-    status = eden_mpi_send_gradients(w, end, error);
-    for (size_t k = 0; k < FLIGHTS && !status; k++) { /* MPI works within calls alone */
-        int done;
-        if (w->flights[k].active) MPI_Request_get_status(w->flights[k].request, &done, MPI_STATUS_IGNORE);
-    }
+    /* A rank that failed and never gets here must not be waited for. MPI works within
+     * calls alone, and this is one. */
+    while (!status && eden_mpi_may_send(w) && w->started < w->bucket_count && is_ready(w, &w->buckets[w->started]))
+        status = eden_mpi_send_gradients(w, w->started + 1, error);
     return status;
 }
 

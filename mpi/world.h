@@ -80,6 +80,9 @@ void eden_mpi_free_buckets(world *w);
 
 /* Send gradients of buckets below `end`, and what of that has arrived is put in place. */
 eden_status eden_mpi_send_gradients(world *w, size_t end, eden_error *error);
+
+/* Can the next bucket be sent without waiting for an earlier one? */
+int eden_mpi_may_send(world *w);
 eden_status eden_mpi_finish_gradients(world *w, int keep, eden_error *error);
 /* With fixed_order: what came joined the sum, which with `last` becomes the gradients. */
 void eden_mpi_take_sums(world *w, int last);

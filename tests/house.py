@@ -30,6 +30,7 @@ MAY_INCLUDE = {
     "examples": [C_HEADERS],
     "fuzz": [C_HEADERS, r'"(lab|cli|fuzz)/[a-z0-9_]+\.h"'],
     "bench": [C_HEADERS, r"<ggml(-cpu)?\.h>"],
+    "mpi": [C_HEADERS, r'"(world|eden_mpi)\.h"', r'"optimizer/backend\.h"'],
     "python": [C_HEADERS, r'"native/[a-z0-9_]+\.h"'],
 }
 # The file that knows processors may have the compiler's header about them.
