@@ -167,12 +167,19 @@ static uint64_t hash_gradients(const eden_optimizer *o)
     return hash;
 }
 
-eden_status eden_mpi_agree_first(world *w, eden_status mine, eden_error *error)
+eden_status eden_mpi_vote(eden_backend *backend, eden_status mine, eden_error *error)
 {
+    world *w = world_of(backend);
     int failed = mine != EDEN_OK;
     const eden_status status = eden_mpi_allreduce(w, &failed, 1, MPI_INT, MPI_MAX, error);
     if (status) return status;
-    return failed ? name_failure(w, mine, error) : eden_mpi_agree(&w->backend, w->optimizer, EDEN_OK, error);
+    return failed ? name_failure(w, mine, error) : EDEN_OK;
+}
+
+eden_status eden_mpi_agree_first(world *w, eden_status mine, eden_error *error)
+{
+    const eden_status status = eden_mpi_vote(&w->backend, mine, error);
+    return status ? status : eden_mpi_agree(&w->backend, w->optimizer, EDEN_OK, error);
 }
 
 eden_status eden_mpi_agree(eden_backend *backend, eden_optimizer *o, eden_status mine, eden_error *error)

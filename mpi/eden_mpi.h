@@ -37,7 +37,7 @@
  *   Threads  MPI is called by the thread that makes the call, and by no other.
  *
  * Not yet over ranks, and refused (EDEN_E_ORDER): eden_step_tensor(), averages swapped or
- * read, state read or lent, and files with more than weights. */
+ * read, state read or lent, and eden_save() of more than weights; see eden_mpi_save(). */
 #ifndef EDEN_MPI_H
 #define EDEN_MPI_H
 
@@ -80,6 +80,19 @@ EDEN_API eden_status eden_mpi_grad_ready(eden_optimizer *optimizer, const char *
 
 /* Give rank 0's weights, copies and frozen tensors to all. The first step refuses weights that differ. */
 EDEN_API eden_status eden_mpi_broadcast(eden_optimizer *optimizer, eden_error *error);
+
+/* Save weights and state to a folder, which is made if need be: every rank writes its
+ * shard to FOLDER/generation-N, and a manifest commits all of them at once. What was
+ * saved before is kept, as the manifest's .old; what was before that is removed. A
+ * rank that is killed meanwhile leaves the last commit as it was. All ranks need to see
+ * the folder. eden_file_open() opens it like a file, and `eden merge FOLDER FILE` makes
+ * one file of it, that of eden_save().
+ *
+ * Load such a folder, of any number of ranks, or a file of eden_save(). As eden_load();
+ * each rank reads its shard, and all weights. A load that one rank refuses
+ * changes nothing on any. */
+EDEN_API eden_status eden_mpi_save(eden_optimizer *optimizer, const char *folder, eden_error *error);
+EDEN_API eden_status eden_mpi_load(eden_optimizer *optimizer, const char *path, eden_error *error);
 
 /* Elements [*first, *last) of a tensor are this rank's, as of the last step. */
 EDEN_API eden_status eden_mpi_shard(const eden_optimizer *optimizer, const char *tensor, uint64_t *first,

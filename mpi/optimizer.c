@@ -148,6 +148,7 @@ eden_status eden_mpi_optimizer_create(eden_optimizer **optimizer, MPI_Comm comm,
     w->most = COUNT_MOST;
     w->control = w->data = MPI_COMM_NULL;
     w->backend.agree = eden_mpi_agree;
+    w->backend.vote = eden_mpi_vote;
     w->backend.begin = begin;
     w->backend.exchange = eden_mpi_exchange;
     w->backend.end = eden_mpi_gather_weights;

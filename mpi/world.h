@@ -66,6 +66,8 @@ eden_status eden_mpi_exchange(eden_backend *backend, const void *mine, void *all
 
 /* ---- agree.c --------------------------------------------------------------------------- */
 
+eden_status eden_mpi_vote(eden_backend *backend, eden_status mine, eden_error *error);
+
 /* Of creation, which may have failed before there is an optimizer. */
 eden_status eden_mpi_agree_first(world *w, eden_status mine, eden_error *error);
 eden_status eden_mpi_agree(eden_backend *backend, eden_optimizer *o, eden_status mine, eden_error *error);

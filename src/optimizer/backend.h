@@ -27,6 +27,9 @@ struct eden_backend {
      * return one, and *error of this rank holds its own. */
     eden_status (*agree)(eden_backend *backend, eden_optimizer *o, eden_status mine, eden_error *error);
 
+    /* The same without a look at settings and weights. */
+    eden_status (*vote)(eden_backend *backend, eden_status mine, eden_error *error);
+
     /* Agree, then make one gradient of all ranks': each needs its shard of it. `last`:
      * the step follows, and this call is not one that only counts. */
     eden_status (*begin)(eden_backend *backend, eden_optimizer *o, int last, eden_status mine,
@@ -63,6 +66,17 @@ EDEN_API int eden_backend_steps_next(const eden_optimizer *o);
 /* Numbers that change with the shards, and whenever settings or tensors may have. */
 EDEN_API uint64_t eden_shard_version(const eden_optimizer *o);
 EDEN_API uint64_t eden_settings_version(const eden_optimizer *o);
+
+/* Parts of a checkpoint, see src/checkpoint/file.h: may it be saved now; this rank's file
+ * in FOLDER/generation-GENERATION, and its checksum; and by one rank, when all have theirs,
+ * the manifest with all checksums. eden_load() of that folder, or of a file, is called
+ * by all ranks, of which each takes its shard; if one cannot, nothing changes on any. */
+#define EDEN_SHARD_SUM 24
+EDEN_API eden_status eden_save_ready(eden_optimizer *o, const char *folder, eden_error *error);
+EDEN_API eden_status eden_save_shard(eden_optimizer *o, const char *folder, uint64_t generation,
+                                     char sum[EDEN_SHARD_SUM], eden_error *error);
+EDEN_API eden_status eden_save_manifest(eden_optimizer *o, const char *folder, uint64_t generation,
+                                        const char (*sums)[EDEN_SHARD_SUM], eden_error *error);
 
 /* Tell everything that ranks must have in common, a key and a value at a time, in an
  * order that is the same everywhere. */

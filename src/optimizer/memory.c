@@ -68,13 +68,13 @@ void eden_write_copy(const eden_optimizer *o, const eden_entry *entry)
     const size_t n = (size_t)entry->extent.count;
     const unsigned from = eden_codec_of(t->dtype, 0);
     const eden_codec *to = &eden_codecs[o->isa][eden_codec_of(t->copy_dtype, 0)];
-    uint16_t *lost = t->rounding == EDEN_SPLIT && !o->backend ? entry->array[EDEN_ARRAY_LOST].data : NULL;
+    uint16_t *lost = t->rounding == EDEN_SPLIT ? entry->array[EDEN_ARRAY_LOST].data : NULL;
     real block[EDEN_BLOCK];
     for (size_t i = 0; t->copy && i < n; i += EDEN_BLOCK) {
         const size_t m = n - i < EDEN_BLOCK ? n - i : EDEN_BLOCK;
         char *weights = (char *)t->data + eden_codec_bytes(from, i);
-        if (lost)
-            eden_weights_codecs[o->isa]->load_split((uint16_t *)(void *)weights, lost + i, block, m);
+        if (lost && i >= entry->first && i < entry->last) /* other ranks have the others' */
+            eden_weights_codecs[o->isa]->load_split((uint16_t *)(void *)weights, lost + (i - entry->first), block, m);
         else
             eden_codecs[o->isa][from].load(weights, NULL, block, m);
         to->store(block, (uint16_t *)t->copy + i, NULL, m);

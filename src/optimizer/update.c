@@ -245,7 +245,7 @@ static eden_status lookahead_begin(eden_optimizer *o, eden_error *error)
     if (!status) status = eden_schedule_all(o, o->steps + 1, error);
     if (!status && !eden_has_lookahead(o))
         status = eden_fail(error, EDEN_E_ORDER, "eden_lookahead_begin: no group has a rule with lookahead = 1");
-    if (o->backend) status = o->backend->agree(o->backend, o, status, error);
+    if (o->backend) status = o->backend->vote(o->backend, status, error);
     if (status) return status;
     eden_run_program(o, EDEN_BEFORE, has_grad, &neutral);
     for (size_t i = 0; i < o->tensor_count; i++)

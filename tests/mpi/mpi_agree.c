@@ -177,7 +177,7 @@ static void test_single_calls(void)
           (unsigned long long)last);
     REFUSED(eden_step_tensor(o, "a", error), EDEN_E_ORDER, "part");
     REFUSED(eden_save(o, "/nowhere/x", 0, error), EDEN_E_ORDER, "part");
-    REFUSED(eden_load(o, "/nowhere/x", 0, error), EDEN_E_ORDER, "part");
+    REFUSED(eden_load(o, "/nowhere/x", 0, error), EDEN_E_IO, "/nowhere/x");
     REFUSED(eden_get_state(o, "a", "m", NULL, 0, &n, error), EDEN_E_ORDER, "part");
     REFUSED(eden_mpi_grad_ready(o, "c", error), EDEN_E_NAME, "no tensor is called 'c'");
     REFUSED(eden_mpi_broadcast(o, error), EDEN_E_ORDER, "alike");
