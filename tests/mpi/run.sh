@@ -4,6 +4,7 @@
 set -eu
 mpiexec=$1 ranks=$2
 shift 2
+export OPENBLAS_NUM_THREADS=1 # ranks share the cores
 if "$mpiexec" --version 2>&1 | grep -qi 'open.*mpi\|openrte'; then
     # Open MPI refuses more ranks than cores, and root, unless told.
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
