@@ -1,7 +1,7 @@
 /* mpi_checkpoint.c - what W ranks save, any number loads, to the bits of a run that was
  * never interrupted; and merged it is the file that one process would have saved.
  *
- * All pairs of 1 to W ranks save and load, on communicators of the first ranks. */
+ * All ordered pairs of 1 to W ranks save and load, on communicators of the first ranks. */
 #include <eden/safetensors.h>
 
 #include "tests/mpi/check.h"
