@@ -3,6 +3,7 @@
  *
  * All ordered pairs of 1 to W ranks save and load, on communicators of the first ranks. */
 #include <eden/safetensors.h>
+#include <unistd.h>
 
 #include "tests/mpi/check.h"
 
@@ -194,6 +195,69 @@ static void test_refused(const char *place)
     eden_optimizer_destroy(alone.o);
 }
 
+/* ---- folders that are not as they were saved ----------------------------------------- */
+
+static void copy_file(const char *from, const char *to)
+{
+    FILE *in = fopen(from, "rb"), *out = in ? fopen(to, "wb") : NULL;
+    CHECK(out, "cannot copy '%s'", from);
+    for (int c; (c = getc(in)) != EOF;) putc(c, out);
+    fclose(in);
+    fclose(out);
+}
+
+static const char *within(char path[600], const char *place, const char *name)
+{
+    snprintf(path, 600, "%s/%s", place, name);
+    return path;
+}
+
+/* All ranks load the folder, which rank 0 has changed, and refuse it. */
+static void refuse(const char *folder, const char *part)
+{
+    MPI_Barrier(MPI_COMM_WORLD);
+    REFUSED(eden_mpi_load(ours.o, folder, error), EDEN_E_FORMAT, part);
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+/* Generations 1, 2 and 3 of a folder, of which 3 is committed and 1 is gone. */
+static void test_folders(const char *place)
+{
+    char folder[512], a[600], b[600], name[64], newest[64];
+    snprintf(folder, sizeof folder, "%s/folder", place);
+    snprintf(name, sizeof name, "generation-2/rank-0-of-%d.safetensors", all_ranks());
+    snprintf(newest, sizeof newest, "generation-3/rank-0-of-%d.safetensors", all_ranks());
+    create(&ours.o, MPI_COMM_WORLD, 0);
+    add(&ours, 0);
+    for (int k = 0; k < 3; k++) {
+        steps(&ours, k, k + 1);
+        OK(eden_mpi_save(ours.o, folder, error));
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    CHECK(access(within(a, folder, "generation-1"), F_OK) != 0, "generation 1 is still there");
+    if (my_rank() == 0) {
+        copy_file(within(a, folder, newest), within(b, place, "kept"));
+        copy_file(within(a, folder, name), within(b, folder, newest));
+    }
+    refuse(folder, "the file of rank 0 is not the one");
+    if (my_rank() == 0) {
+        copy_file(within(b, place, "kept"), within(a, folder, newest));
+        CHECK(truncate(a, 5000) == 0, "cannot cut '%s'", a);
+    }
+    refuse(folder, "");
+    if (my_rank() == 0) copy_file(within(b, place, "kept"), within(a, folder, newest));
+    MPI_Barrier(MPI_COMM_WORLD);
+    OK(eden_mpi_load(ours.o, folder, error));
+    CHECK(eden_steps(ours.o) == 3, "%llu steps", (unsigned long long)eden_steps(ours.o));
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (my_rank() == 0) /* the commit before */
+        copy_file(within(b, folder, "manifest.safetensors.old"), within(a, folder, "manifest.safetensors"));
+    MPI_Barrier(MPI_COMM_WORLD);
+    OK(eden_mpi_load(ours.o, folder, error));
+    CHECK(eden_steps(ours.o) == 2, "%llu steps", (unsigned long long)eden_steps(ours.o));
+    eden_optimizer_destroy(ours.o);
+}
+
 int main(int argc, char **argv)
 {
     char place[256] = "";
@@ -207,6 +271,7 @@ int main(int argc, char **argv)
         for (int from = 1; from <= all_ranks(); from++)
             for (int to = 1; to <= all_ranks(); to++) one_pair(k, from, to, place);
     test_refused(place);
+    test_folders(place);
     MPI_Barrier(MPI_COMM_WORLD);
     if (my_rank() == 0) {
         char command[600];
