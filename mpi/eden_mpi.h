@@ -21,9 +21,9 @@
  * What holds:
  *
  *   Bits     given the same averaged gradient, any number of ranks makes the bits of one.
- *   Together eden_step(), eden_lookahead_begin(), _end(), eden_optimizer_destroy() and
- *            the calls below, but for eden_mpi_grad_ready(), are made by every rank in
- *            the same order. Tensors, groups, settings and schedules are the same on
+ *   Together eden_step(), eden_lookahead_begin(), _end(), eden_swap_average(), eden_load(),
+ *            eden_optimizer_destroy() and the calls below, but for eden_mpi_grad_ready()
+ *            and eden_mpi_shard(), are made by every rank in the same order. Tensors, groups, settings and schedules are the same on
  *            every rank and change between the same steps; if they are not, all ranks
  *            refuse the step, and the error names the first difference. A step that one
  *            rank refuses is refused by all. A gradient that is not finite is judged
@@ -36,8 +36,9 @@
  *            MPI_Abort(); go on from the last checkpoint. Nothing here ends a program.
  *   Threads  MPI is called by the thread that makes the call, and by no other.
  *
- * Not yet over ranks, and refused (EDEN_E_ORDER): eden_step_tensor(), averages swapped or
- * read, state read or lent, and eden_save() of more than weights; see eden_mpi_save(). */
+ * Not yet over ranks, and refused (EDEN_E_ORDER): eden_step_tensor(), averages read with
+ * eden_get_average(), state read or lent, and eden_save() of more than weights; see
+ * eden_mpi_save(). */
 #ifndef EDEN_MPI_H
 #define EDEN_MPI_H
 

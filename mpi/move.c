@@ -66,12 +66,12 @@ static void unpack_mean(world *w, flight *f)
 {
     const bucket *b = &w->buckets[f->bucket];
     float *from = (float *)(void *)f->own;
-    const float share = 1 / (float)w->backend.ranks;
+    const float ranks = (float)w->backend.ranks;
     for (size_t p = b->first; p < b->last; p++) {
         const range at = range_of(w, &w->parts[p], w->backend.rank);
         eden_tensor t;
         eden_backend_tensor(w->optimizer, w->parts[p].tensor, &t);
-        for (uint64_t k = 0; k < at.count; k++) from[k] *= share;
+        for (uint64_t k = 0; k < at.count; k++) from[k] /= ranks; /* not times 1/W: the mean of equals is each */
         if (t.grad)
             eden_convert((char *)t.grad + at.first * width_of(t.grad_dtype), t.grad_dtype, from, EDEN_F32, at.count);
         from += at.count;

@@ -59,12 +59,11 @@ static void fill(void *to, uint32_t dtype, uint64_t count, uint64_t seed, float 
 static void fill_mean(void *to, uint32_t dtype, uint64_t count, uint64_t step, size_t tensor)
 {
     static float values[MOST];
-    const float share = 1 / (float)all_ranks();
     for (uint64_t i = 0; i < count; i++) {
         float sum = 0;
         for (int r = 0; r < all_ranks(); r++)
             sum += coarse((step * 100 + tensor * 10 + (uint64_t)r) * 1000003 + i);
-        values[i] = sum * share;
+        values[i] = sum / (float)all_ranks();
     }
     CHECK(eden_convert(to, dtype, values, EDEN_F32, count) == EDEN_OK, "eden_convert");
 }
