@@ -23,9 +23,9 @@ static eden_status see_array(const eden_optimizer *o, const eden_entry *entry, s
     all.first = 0, all.last = entry->extent.count;
     const eden_array whole = eden_array_wanted(group->rule, group->struc, &all, k);
     const uint64_t scales = eden_array_scales(&whole);
-    const int full = eden_array_is_full(group->rule, k), mine = full || o->backend->rank == 0;
     char name[EDEN_KEY_ROOM];
-    if (!whole.count) return EDEN_OK;
+    if (!whole.count) return EDEN_OK; /* the rule need not have a slot k */
+    const int full = eden_array_is_full(group->rule, k), mine = full || o->backend->rank == 0;
     eden_array_key(name, entry->name, group->rule, k, 0);
     eden_status status = see(context, name, eden_array_dtype(t, k, &whole), full ? t->ndim : 1,
                              full ? t->shape : &whole.count, array->data, mine ? array->count : 0, error);
