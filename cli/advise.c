@@ -1,40 +1,20 @@
-/* advise.c - `eden advise`: which optimizer to start with, and the lines for it. */
-#include <errno.h>
+/* advise.c - `eden advise`: which optimizer to start with. */
+#include "cli/advise.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
-#include "cli/json.h"
 #include "cli/names.h"
 #include "cli/output.h"
-#include "cli/settings.h"
-#include "cli/task.h"
-#include "lab/advice.h"
-#include "lab/claims.h"
 
-enum { WIDTH = 79, STEPS = 10000, COLUMNS = 1024 };
+enum { STEPS = 10000, COLUMNS = 1024 };
 
-/* How state may be stored, in order of choice: each is smaller, and a little less exact. */
-static const struct {
-    const char *word, *name;
-    double bytes; /* a number of state for each weight */
-} stored[] = { { "f32", "EDEN_F32", 4 }, { "bf16", "EDEN_BF16", 2 }, { "q8", "EDEN_Q8", 1 + 4.0 / 256 } };
-enum { STORED = sizeof stored / sizeof *stored };
-
-typedef struct {
-    const cli_args *args;
-    const lab_advice *advice;
-    const char *task;          /* as it was asked for */
-    uint64_t params, batch, steps, warmup;
-    double memory;             /* bytes there are, or 0 */
-    cli_settings settings;
-    size_t storage;
-    double state, whole;       /* bytes of state, and of weights and gradients with it */
-    int fits, large, lean;
-    char schedule[160];
-} advising;
+const cli_stored cli_stored_as[] = { { "f32", "EDEN_F32", 4 }, { "bf16", "EDEN_BF16", 2 },
+                                     { "q8", "EDEN_Q8", 1 + 4.0 / 256 } };
+enum { STORED = sizeof cli_stored_as / sizeof *cli_stored_as };
 
 /* ---- what is asked ------------------------------------------------------------------- */
 
@@ -87,35 +67,77 @@ static void list_tasks(void)
         printf("  %-12s %s\n", advice->task, advice->about);
 }
 
+/* "124M", "1.2e7", "12345": a number of weights or examples, whole and at least 1. */
+static int read_whole(const char *text, double *value)
+{
+    return read_bytes(text, value) && !strpbrk(text, "Bi") && *value >= 1 && *value <= 1e13
+           && floor(*value) == *value;
+}
+
+static int read_task(const char *text, double *value)
+{
+    (void)value;
+    return lab_advice_find(text) != NULL;
+}
+
+enum { TRIES = 3 };
+
+/* Ask until the answer can be read; an empty one leaves the default. */
+static int ask_for(const cli_advising *a, const char *question, const char *wanted,
+                   int (*read)(const char *, double *), double *value, char line[128])
+{
+    for (int i = 0; i < TRIES; i++) {
+        const char *said = answer(question, line);
+        if (!said) return cli_usage(a->args->command, "the questions are not answered");
+        if (!*said || read(said, value)) return CLI_OK;
+        printf("  '%.60s' is no %s.\n", said, wanted);
+    }
+    return cli_usage(a->args->command, "%d answers were no %s", TRIES, wanted);
+}
+
 /* On a terminal what no option says is asked for; an empty answer takes the default. */
-static int ask(advising *a, char task[128])
+static int ask(cli_advising *a, char task[128])
 {
     char line[128];
-    const char *said;
+    double number = 0;
     printf("What do you train?\n");
     list_tasks();
-    said = answer("Task [other]:", task);
-    if (!said) return cli_usage(a->args->command, "no task is given");
-    a->task = *said ? said : "other";
-    if (!lab_advice_find(a->task)) return unknown(a->args, a->task);
-    said = cli_has(a->args, "params") ? NULL : answer("Weights of the network [1000000]:", line);
-    if (said && *said && (!cli_read_count(said, &a->params) || !a->params))
-        return cli_usage(a->args->command, "'%.60s' is no number of weights", said);
-    said = cli_has(a->args, "batch") ? NULL : answer("Examples to a step [32]:", line);
-    if (said && *said && (!cli_read_count(said, &a->batch) || !a->batch))
-        return cli_usage(a->args->command, "'%.60s' is no number of examples", said);
-    said = cli_has(a->args, "memory") ? NULL : answer("Memory for weights, gradients and state [any]:", line);
-    if (said && *said && !read_bytes(said, &a->memory))
-        return cli_usage(a->args->command, "'%.60s' is no size, as 24GiB is", said);
+    int code = ask_for(a, "Task [other]:", "task of the list", read_task, &number, task);
+    a->task = *task ? task : "other";
+    number = (double)a->params;
+    if (!code && !cli_has(a->args, "params"))
+        code = ask_for(a, "Weights of the network [1000000]:", "number of weights, as 124M is", read_whole,
+                       &number, line);
+    a->params = (uint64_t)number;
+    number = (double)a->batch;
+    if (!code && !cli_has(a->args, "batch"))
+        code = ask_for(a, "Examples to a step [32]:", "number of examples", read_whole, &number, line);
+    a->batch = (uint64_t)number;
+    if (!code && !cli_has(a->args, "memory"))
+        code = ask_for(a, "Memory for weights, gradients and state [any]:", "size, as 24GiB is", read_bytes,
+                       &a->memory, line);
     putchar('\n');
+    return code;
+}
+
+static int read_counts(cli_advising *a)
+{
+    double number;
+    const char *params = cli_text(a->args, "params", "1000000"), *batch = cli_text(a->args, "batch", "32");
+    if (!read_whole(params, &number))
+        return cli_usage(a->args->command, "--params '%.60s' is no number of weights, as 124M is", params);
+    a->params = (uint64_t)number;
+    if (!read_whole(batch, &number))
+        return cli_usage(a->args->command, "--batch '%.60s' is no number of examples, as 8192 and 8K are", batch);
+    a->batch = (uint64_t)number;
     return CLI_OK;
 }
 
-static int read_line(advising *a, char task[128])
+static int read_line(cli_advising *a, char task[128])
 {
     const char *memory = cli_text(a->args, "memory", NULL);
-    a->params = cli_count(a->args, "params", 1000000);
-    a->batch = cli_count(a->args, "batch", 32);
+    const int code = read_counts(a);
+    if (code) return code;
     a->steps = cli_count(a->args, "steps", STEPS);
     if (memory && !read_bytes(memory, &a->memory))
         return cli_usage(a->args->command, "--memory '%.60s' is no size, as 24GiB is", memory);
@@ -131,7 +153,7 @@ static int read_line(advising *a, char task[128])
 /* ---- what follows ---------------------------------------------------------------------- */
 
 /* Of a matrix as square as networks have them; every slot is as long as it is there. */
-static double state_bytes(const advising *a, size_t storage)
+static double state_bytes(const cli_advising *a, size_t storage)
 {
     const uint64_t cols = a->params < COLUMNS ? a->params : COLUMNS;
     const eden_extent extent = { a->params / cols * cols, a->params / cols, cols };
@@ -141,12 +163,12 @@ static double state_bytes(const advising *a, size_t storage)
     for (size_t s = 0; (slot = eden_rule_slot(rule, s)) != NULL; s++) {
         if (slot->kind != EDEN_STATE) continue;
         const double length = (double)eden_rule_slot_length(rule, s, a->settings.values, extent);
-        bytes += length * (slot->shape == EDEN_FULL ? stored[storage].bytes : 4);
+        bytes += length * (slot->shape == EDEN_FULL ? cli_stored_as[storage].bytes : 4);
     }
     return bytes;
 }
 
-static int set_optimizer(advising *a, const lab_advice *advice)
+static int set_optimizer(cli_advising *a, const lab_advice *advice)
 {
     char number[CLI_NUMBER_ROOM];
     cli_settings_free(&a->settings);
@@ -159,7 +181,7 @@ static int set_optimizer(advising *a, const lab_advice *advice)
 }
 
 /* The most exact storage that fits. */
-static void choose_storage(advising *a)
+static void choose_storage(cli_advising *a)
 {
     for (a->storage = 0; a->storage < STORED; a->storage++) {
         a->state = state_bytes(a, a->storage);
@@ -171,7 +193,7 @@ static void choose_storage(advising *a)
 }
 
 /* "%s" and "%w" of a schedule as numbers. */
-static void write_schedule(advising *a)
+static void write_schedule(cli_advising *a)
 {
     size_t used = 0;
     a->warmup = (uint64_t)((double)a->steps * a->advice->warmup);
@@ -187,7 +209,7 @@ static void write_schedule(advising *a)
     a->schedule[used] = '\0';
 }
 
-static int decide(advising *a)
+static int decide(cli_advising *a)
 {
     const lab_advice *advice = lab_advice_find(a->task);
     a->large = a->batch >= lab_advice_large_batch() && strcmp(a->task, "large-batch") != 0;
@@ -210,122 +232,22 @@ static int decide(advising *a)
     return CLI_OK;
 }
 
-/* ---- telling ----------------------------------------------------------------------------- */
-
-static const char *bytes_text(double bytes, char text[32])
-{
-    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
-    int i = 0;
-    for (; bytes >= 1024 && i < 5; i++) bytes /= 1024;
-    snprintf(text, 32, bytes < 10 && i ? "%.2f %s" : "%.0f %s", bytes, units[i]);
-    return text;
-}
-
-static void wrapped(const char *head, const char *text)
-{
-    const int column = printf("%-12s", head);
-    cli_wrap(stdout, 12, column, WIDTH, text);
-    putchar('\n');
-}
-
-static void print_code(const advising *a, const char *settings)
-{
-    const lab_advice *advice = a->advice;
-    const size_t decay = eden_rule_hyper_index(a->settings.rule, "weight_decay");
-    const int apart = !advice->vectors_decay && decay != SIZE_MAX && a->settings.values[decay] > 0;
-    printf("\n    eden_config config = EDEN_CONFIG_INIT;\n");
-    if (advice->clip > 0) printf("    config.clip_norm = %g;\n", advice->clip);
-    printf("    eden_optimizer_create(&opt, \"%s\", &config, &error);\n", a->settings.name);
-    if (*settings) printf("    eden_set_text(opt, NULL, \"%s\", &error);\n", settings);
-    printf("    eden_schedule(opt, NULL, \"lr\", \"%s\", &error);\n", a->schedule);
-    if (apart) printf("    eden_add_group(opt, \"vectors\", NULL, \"weight_decay=0\", &error);\n");
-    printf("    eden_tensor tensor = eden_matrix(w, grad, rows, cols); /* each of them */\n");
-    if (a->storage) printf("    tensor.state_dtype = %s;\n", stored[a->storage].name);
-    printf("    eden_add_tensor(opt, \"name\", &tensor, %s, &error);\n", apart ? "is_vector ? \"vectors\" : NULL" : "NULL");
-}
-
-/* The next name of a list between blanks, or 0; *list goes on behind it. */
-static int next_claim(const char **list, char id[64])
-{
-    *list += strspn(*list, " ");
-    const size_t length = strcspn(*list, " ");
-    snprintf(id, 64, "%.*s", (int)length, *list);
-    *list += length;
-    return length > 0;
-}
-
-static void print_claims(const lab_advice *advice)
-{
-    char id[64], line[400];
-    const char *head = "evidence";
-    putchar('\n');
-    for (const char *list = advice->claims; next_claim(&list, id);) {
-        const lab_claim *claim = lab_claim_find(id);
-        if (!claim) continue;
-        snprintf(line, sizeof line, "%s: eden evidence %s", claim->sentence, id);
-        wrapped(head, line);
-        head = "";
-    }
-}
-
-static void print(const advising *a, const char *settings)
-{
-    const cli_style style = cli_style_of(stdout);
-    char text[400], state[32], whole[32], have[32], params[32], steps[32];
-    const lab_advice *advice = a->advice;
-    printf("%-12s%s%s%s, %s\n", "optimizer", style.bold, a->settings.name, style.off, settings);
-    printf("%-12s%s\n", "schedule", a->schedule);
-    if (advice->clip > 0) printf("%-12sgradients to a norm of %g\n", "clip", advice->clip);
-    snprintf(text, sizeof text, "%s of state (%s), %s with weights and gradients in float32, for %s weights",
-             bytes_text(a->state, state), a->state > 0 ? stored[a->storage].word : "none",
-             bytes_text(a->whole, whole), cli_grouped(a->params, params));
-    wrapped("memory", text);
-    wrapped("why", advice->why);
-    if (a->large)
-        wrapped("", "With so many examples to a step the advice for large batches comes first.");
-    if (a->lean) wrapped("", "It takes the place of what is usual for the task, which does not fit.");
-    if (!a->fits) {
-        snprintf(text, sizeof text, "It does not fit into %s all the same; store weights and gradients in "
-                 "16 bits, or train a smaller network.", bytes_text(a->memory, have));
-        wrapped("but", text);
-    }
-    snprintf(text, sizeof text, "The schedule is for %s steps (--steps). The rate is a place to start from: "
-             "'eden tune' searches one.", cli_grouped(a->steps, steps));
-    wrapped("then", text);
-    print_code(a, settings);
-    print_claims(advice);
-}
-
-static int print_json(const advising *a, const char *settings)
-{
-    json_t *claims = json_array();
-    char id[64];
-    for (const char *list = a->advice->claims; next_claim(&list, id);)
-        json_array_append_new(claims, json_string(id));
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:s, s:I, s:f, s:f, s:b, s:s, s:o}", "command",
-                             "advise", "version", eden_version(), "task", a->task, "optimizer", a->settings.name,
-                             "settings", settings, "schedule", a->schedule, "clip_norm", a->advice->clip,
-                             "state_dtype", stored[a->storage].word, "params", (json_int_t)a->params, "state_bytes",
-                             a->state, "bytes", a->whole, "fits", a->fits, "why", a->advice->why, "claims", claims);
-    return cli_json_print(json, stdout, 2);
-}
-
 int cli_advise(const cli_args *args)
 {
-    advising a = { .args = args };
+    cli_advising a = { .args = args };
     char task[128];
     int code = read_line(&a, task);
     if (!code && !a.task) {
         printf("Advice for:\n");
         list_tasks();
-        printf("\nSuch as: eden advise language --params 124000000 --memory 2GiB\n");
+        printf("\nSuch as: eden advise language --params 124M --memory 2GiB\n");
         return CLI_OK;
     }
     if (!code) code = decide(&a);
     char *settings = code ? NULL : cli_settings_text(&a.settings);
     if (!code && !settings) code = cli_no_memory();
-    if (!code && cli_has(args, "json")) code = print_json(&a, settings);
-    else if (!code) print(&a, settings);
+    if (!code && cli_has(args, "json")) code = cli_advise_json(&a, settings);
+    else if (!code) code = cli_advise_print(&a, settings);
     free(settings);
     cli_settings_free(&a.settings);
     return code;

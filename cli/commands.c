@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "cli/names.h"
 #include "cli/output.h"
 #include "lab/storage.h"
 #include "lab/transformer.h"
@@ -110,6 +109,7 @@ static const cli_option compare[] = {
          "what the test is to reach, as the table shows it: percent of an accuracy, another metric "
          "such as perplexity, or without a metric the test loss"),
     TRAINING("target-kind"),
+    TEXT("batches", "N,N,...", "batch sizes to compare at, 'all' for the whole set, in the same number of epochs"),
     OF_TASKS,
     NAMES("report", 0, "DIR", NULL, CLI_FOLDERS, "write index.html and the curves as PNG, SVG and CSV"),
     JSON,
@@ -168,8 +168,8 @@ static const cli_option trace[] = {
 };
 
 static const cli_option advise[] = {
-    COUNT("params", "N", 1, 1e13, "1000000", "weights of the network"),
-    COUNT("batch", "N", 1, 1e9, "32", "examples to a step"),
+    NAMES("params", 0, "N", "1000000", CLI_NOTHING, "weights of the network, such as 124M"),
+    NAMES("batch", 0, "N", "32", CLI_NOTHING, "examples to a step"),
     TEXT("memory", "BYTES", "what weights, gradients and state may take, such as 24GiB or 800M"),
     COUNT("steps", "N", 1, 1e12, "10000", "steps of the whole training, for the schedule"),
     JSON,
@@ -250,8 +250,8 @@ static const cli_command commands[] = {
       "between steps; --rounding keeps what 16-bit weights would lose of a step: in float32 copies "
       "(master), in the bits that bf16 lacks (split), in the mean (stochastic) or for the next step "
       "(kahan).\n\n"
-      "An epoch is better than others by its test's metric, or without one by the test loss, as 'eden "
-      "compare' judges; as good is not better. --early-stop counts over resumed runs too, whose --early-stop "
+      "An epoch is better than others by its test's metric, or without one by the test loss, and that of a gan "
+      "by its distance, as 'eden compare' judges; as good is not better. --early-stop counts over resumed runs too, whose --early-stop "
       "may be another, or none to go on to the last epoch.\n\n"
       "Ctrl-C finishes the step, saves if --save was given, and says how to resume; a second "
       "Ctrl-C stops at once. SIGUSR1 saves now. A resumed run takes model and settings from the "
@@ -275,11 +275,16 @@ static const cli_command commands[] = {
       "TRAIN is the mean loss of the last epoch's batches. GAP is the test loss less that of the training "
       "set, both measured at the end by the same weights. STEPS and TIME, of steps alone, are counted to the end of the epoch that first reaches the target. STEP is "
       "a step's time, UPDATE the optimizer's share of it, STATE the bytes it keeps for each weight. "
-      "With --seeds all are means.",
+      "With --seeds all are means.\n\n"
+      "With --batches the table has the test's result at each size of the batch, and a report the curves over "
+      "it; --rate-scaling makes a table's rates follow the size. 'bigbatch' is digits with --batches "
+      "32,128,512,all and --rate-scaling sqrt.",
       "eden compare digits\n"
       "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n"
-      "eden compare text --epochs 2 --budget 3 --target 8\n",
-      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan", cli_compare },
+      "eden compare text --epochs 2 --budget 3 --target 8\n"
+      "eden compare bigbatch --budget 5 --seeds 3 --report report\n",
+      compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan|bigbatch",
+      cli_compare },
     { "tune", "find an optimizer's learning rate for a task", "TASK [DATA]",
       "For any task of 'eden train', with its options and the optimizer's settings. First a range test: in "
       "one run the rate rises from step to step, from 1e-7 to 10 or until the loss explodes; useful are the "
@@ -343,15 +348,16 @@ static const cli_command commands[] = {
       "ravine|rosenbrock|beale|himmelblau|saddle|plateau|noisy|slope|first-steps", cli_trace },
     { "advise", "say which optimizer to start with", "[TASK]",
       "Says which optimizer, rate, schedule and weight decay people start with for a task, the memory it "
-      "takes, the lines of C for it, and the claims behind it, which 'eden evidence' puts to the test. Where "
+      "takes, the lines of C for it, and the claims behind it with what 'eden evidence' found of them. Where "
       "memory is short, state is stored in fewer bytes first. On a terminal it asks what the line does not "
       "say; without a task it lists them elsewhere.",
       "eden advise\n"
-      "eden advise language --params 124000000 --memory 2GiB\n", advise, 0, 1, 0, 0, CLI_WORDS,
+      "eden advise language --params 124M --memory 2GiB\n", advise, 0, 1, 0, 0, CLI_WORDS,
       "vision|finetune|language|gan|rl|sparse|large-batch|other", cli_advise },
     { "evidence", "put what is said of optimizers to the test", "[CLAIM...]",
       "Each claim has an experiment: two lines of this command that differ in one thing, run with the same "
-      "seeds. Where the learning rate decides, each side first searches its own among as many as the other. "
+      "seeds. Where the learning rate decides, each side first searches its own among as many as the other, and "
+      "past the edge of those if the best is there. "
       "The effect is told with its interval of 95 %; a claim holds if all of the interval is on its side, "
       "does not hold if all is on the other, and else is undecided. --list has the claims.",
       "eden evidence --list\n"
@@ -385,14 +391,4 @@ const cli_command *cli_command_find(const char *name)
     for (size_t i = 0; (command = cli_command_at(i)) != NULL; i++)
         if (!strcmp(command->name, name)) return command;
     return NULL;
-}
-
-int cli_unknown_command(const char *name)
-{
-    char hint[CLI_HINT_ROOM];
-    const cli_command *command;
-    cli_nearest nearest = { name, NULL, 0 };
-    for (size_t i = 0; (command = cli_command_at(i)) != NULL; i++)
-        if (!command->hidden) cli_nearest_try(&nearest, command->name);
-    return cli_usage(NULL, "unknown command '%.60s'%s", name, cli_nearest_hint(&nearest, "", hint));
 }

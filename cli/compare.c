@@ -9,6 +9,7 @@
 #include "cli/clean.h"
 #include "cli/commands.h"
 #include "cli/compare_bar.h"
+#include "cli/compare_batches.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/report.h"
@@ -20,7 +21,7 @@
 static int read_target(cli_comparison *c)
 {
     const lab_metric *m = &c->study.metric;
-    const int percent = m->name && !strcmp(m->unit, "%");
+    const int percent = !strcmp(cli_goal_unit(m), "%");
     const int usual = m->name && !strcmp(m->name, "accuracy");
     c->target = cli_real(c->args, "target", usual ? 95 : NAN) / cli_goal_scale(m);
     if (!percent || !(c->target > 1)) return CLI_OK;
@@ -28,8 +29,7 @@ static int read_target(cli_comparison *c)
                      cli_text(c->args, "target", ""));
 }
 
-/* Everything that can be refused is refused before the first step. */
-static int prepare(cli_comparison *c)
+int cli_compare_prepare(cli_comparison *c)
 {
     c->seeds = (size_t)cli_count(c->args, "seeds", 1);
     c->budget = (size_t)cli_count(c->args, "budget", 0);
@@ -44,6 +44,7 @@ static int prepare(cli_comparison *c)
 typedef struct {
     cli_bar bar;
     uint64_t each, last;   /* steps of a run, of those that follow one another; the last seen */
+    const char *prefix;
     char label[160];
 } watcher;
 
@@ -60,7 +61,7 @@ static int tune_all(cli_comparison *c, watcher *w, uint64_t steps)
 {
     int code = CLI_OK;
     for (size_t i = 0; !code && c->budget && i < c->count && !cli_interrupt(); i++) {
-        snprintf(w->label, sizeof w->label, "rates of %.40s (%zu/%zu)", c->entries[i].name, i + 1,
+        snprintf(w->label, sizeof w->label, "%.40srates of %.40s (%zu/%zu)", w->prefix, c->entries[i].name, i + 1,
                  c->count);
         w->each = steps;
         code = cli_compare_tune(c, &c->entries[i], watch, w);
@@ -70,9 +71,9 @@ static int tune_all(cli_comparison *c, watcher *w, uint64_t steps)
     return code;
 }
 
-static int train_all(cli_comparison *c)
+int cli_compare_all(cli_comparison *c, const char *label)
 {
-    watcher w = { .last = 0 };
+    watcher w = { .prefix = label };
     const uint64_t steps = c->study.epoch_steps * c->study.config.epochs;
     cli_bar_begin(&w.bar, stderr, steps * c->count * (c->seeds + c->budget));
     int code = tune_all(c, &w, steps);
@@ -80,11 +81,11 @@ static int train_all(cli_comparison *c)
     for (size_t i = 0; !code && i < c->count; i++)
         for (size_t k = 0; !code && k < c->seeds && !cli_interrupt(); k++) {
             if (c->seeds > 1)
-                snprintf(w.label, sizeof w.label, "%.40s (%zu/%zu), seed %zu/%zu",
+                snprintf(w.label, sizeof w.label, "%.40s%.40s (%zu/%zu), seed %zu/%zu", label,
                          c->entries[i].name, i + 1, c->count, k + 1, c->seeds);
             else
-                snprintf(w.label, sizeof w.label, "%.40s (%zu/%zu)", c->entries[i].name, i + 1,
-                         c->count);
+                snprintf(w.label, sizeof w.label, "%.40s%.40s (%zu/%zu)", label, c->entries[i].name,
+                         i + 1, c->count);
             code = cli_compare_train(c, &c->entries[i], k, watch, &w);
             w.bar.done += steps;
         }
@@ -133,13 +134,13 @@ static int compare(cli_comparison *c)
 {
     int made = 0;
     const char *report = cli_text(c->args, "report", NULL);
-    int code = prepare(c);
+    int code = cli_compare_prepare(c);
     if (!code && report) code = cli_report_spares(c->args, report);
     if (!code && report) code = cli_report_check(report, &made);
     if (!code && !cli_has(c->args, "json")) code = tell_about(c);
     if (!code) {
         cli_interrupt_catch();
-        code = train_all(c);
+        code = cli_compare_all(c, "");
     }
     if (!code) code = tell(c, report);
     fflush(stdout); /* the table comes before the reason for its end */
@@ -151,11 +152,37 @@ static int compare(cli_comparison *c)
     return code;
 }
 
+void cli_compare_free(cli_comparison *c)
+{
+    cli_entries_free(c);
+    cli_study_close(&c->study);
+}
+
+/* Images at four sizes of the batch are a task that people ask for by a name of its own. */
+static int large_batches(const cli_args *args)
+{
+    cli_args more = *args;
+    const char *digits = "digits";
+    const cli_value usual[] = { { "batches", "32,128,512,all" }, { "rate-scaling", "sqrt" } };
+    more.operands = &digits;
+    if (args->operand_count > 1)
+        return cli_usage(args->command, "bigbatch comes with Eden and takes no '%.60s'", args->operands[1]);
+    more.options = calloc(args->option_count + 2, sizeof *more.options);
+    if (!more.options) return cli_no_memory();
+    for (size_t i = 0; i < args->option_count; i++) more.options[i] = args->options[i];
+    for (size_t i = 0; i < 2; i++)
+        if (!cli_has(args, usual[i].name)) more.options[more.option_count++] = usual[i];
+    const int code = cli_compare_batches(&more);
+    free(more.options);
+    return code;
+}
+
 int cli_compare(const cli_args *args)
 {
     cli_comparison c = { .args = args };
+    if (!strcmp(args->operands[0], "bigbatch")) return large_batches(args);
+    if (cli_has(args, "batches")) return cli_compare_batches(args);
     const int code = compare(&c);
-    cli_entries_free(&c);
-    cli_study_close(&c.study);
+    cli_compare_free(&c);
     return code;
 }

@@ -44,6 +44,14 @@ int cli_compare_train(cli_comparison *c, cli_entry *entry, size_t i, cli_watch w
  * and take the best. */
 int cli_compare_tune(cli_comparison *c, cli_entry *entry, cli_watch watch, void *context);
 
+/* From the line: everything that can be refused is, before the first step. `c` begins as
+ * zeroes but for its args; free in any case. */
+int cli_compare_prepare(cli_comparison *c);
+void cli_compare_free(cli_comparison *c);
+
+/* Rates, controls and all runs, with a bar whose words `label` begins. */
+int cli_compare_all(cli_comparison *c, const char *label);
+
 /* ---- what it comes to ----------------------------------------------------------------- */
 
 typedef struct {
@@ -53,6 +61,7 @@ typedef struct {
     cli_mean gap;          /* test loss less the training set's; NaN if there is none */
     cli_mean steps;        /* to the target; NaN unless every trial reached it */
     cli_mean target_seconds; /* in steps till then */
+    size_t reached;        /* trials that did reach it */
     double seconds;        /* a step */
     double share;          /* of it in the optimizer */
     double state_bytes;
@@ -80,6 +89,10 @@ typedef struct {
 /* "TRAIN" and the unit below it, "" where there is none. */
 void cli_compare_heads(const cli_comparison *c, cli_row *heads, cli_row *units);
 void cli_compare_row(const cli_comparison *c, const cli_entry *entry, cli_row *row);
+
+/* "seeds 1 to 3". Returns `text`. */
+#define CLI_SEEDS_ROOM 64
+const char *cli_compare_seeds(const cli_comparison *c, char text[CLI_SEEDS_ROOM]);
 
 /* Two lines about task and network. The caller frees it; NULL without memory. */
 char *cli_compare_about(const cli_comparison *c);

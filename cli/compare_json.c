@@ -17,12 +17,17 @@ static void push(json_t **array, json_t *item)
     *array = NULL;
 }
 
-/* "test_accuracy", or what else the metric is; "test_loss" without one. */
-static const char *test_name(const cli_comparison *c, char name[64])
+static const char *metric_name(const char *of, char name[64])
 {
-    snprintf(name, 64, "test_%.50s", cli_goal_name(&c->study.metric));
+    snprintf(name, 64, "test_%.50s", of);
     for (char *s = name; *s; s++) *s = *s == ' ' ? '_' : *s;
     return name;
+}
+
+/* "test_accuracy", or what else is judged. */
+static const char *test_name(const cli_comparison *c, char name[64])
+{
+    return metric_name(cli_goal_name(&c->study.metric), name);
 }
 
 /* What a problem has no metric for is a null under the usual name. */
@@ -31,14 +36,14 @@ static json_t *epochs(const cli_comparison *c, const cli_trial *trial)
     json_t *array = json_array();
     char name[64];
     const lab_metric *m = &c->study.metric;
-    test_name(c, name);
+    metric_name(m->name ? m->name : "accuracy", name);
     for (size_t i = 0; i < trial->count; i++) {
         const cli_point *p = &trial->points[i];
         push(
             &array, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "epoch", whole(p->epoch), "step",
                              whole(p->step), "lr", cli_json_number(p->lr), "train_loss",
                              cli_json_number(p->train_loss), "test_loss",
-                             cli_json_number(p->test_loss), m->name ? name : "test_accuracy",
+                             cli_json_number(p->test_loss), name,
                              cli_json_number(p->metric)));
     }
     return array;
@@ -98,6 +103,7 @@ static json_t *one(const cli_comparison *c, const cli_entry *entry)
         "state_bytes_per_weight", cli_json_number(control ? NAN : s.state_bytes), "runs",
         runs(c, entry));
     if (json && (json_object_set_new(json, "gap", mean(s.gap))
+                 || json_object_set_new(json, "reached", whole(control ? 0 : s.reached))
                  || json_object_set_new(json, "seconds_to_target",
                                         mean(control ? (cli_mean){ NAN, 0 } : s.target_seconds))
                  || (c->budget && !control

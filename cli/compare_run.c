@@ -141,6 +141,7 @@ cli_summary cli_summarize(const cli_comparison *c, const cli_entry *entry)
     for (size_t i = 0; i < c->seeds; i++) {
         const cli_trial *trial = &entry->trials[i];
         s.diverged += trial->diverged != 0;
+        s.reached += trial->complete && cli_reached(c, trial);
         s.state_bytes = trial->state_bytes;
         steps += (double)trial->steps;
         seconds += trial->step_seconds;

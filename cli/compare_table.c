@@ -27,14 +27,13 @@ void cli_compare_heads(const cli_comparison *c, cli_row *heads, cli_row *units)
     }
     if (m->name) {
         char *s = heads->cell[CLI_TEST];
-        for (set(s, m->name); *s; s++)
+        for (set(s, cli_goal_name(m)); *s; s++)
             if (*s >= 'a' && *s <= 'z') *s = (char)(*s - 'a' + 'A');
-        snprintf(units->cell[CLI_TEST], CLI_CELL, "%.12s", m->unit);
+        snprintf(units->cell[CLI_TEST], CLI_CELL, "%.12s", cli_goal_unit(m));
     }
     if (has_target(c))
         snprintf(units->cell[CLI_STEPS], CLI_CELL, "to %.4g%s%.12s",
-                 cli_goal_scale(m) * c->target, m->name && *m->unit ? " " : "",
-                 m->name ? m->unit : "");
+                 cli_goal_scale(m) * c->target, *cli_goal_unit(m) ? " " : "", cli_goal_unit(m));
 }
 
 static void number(char cell[CLI_CELL], const char *format, double value)
@@ -59,6 +58,8 @@ void cli_compare_row(const cli_comparison *c, const cli_entry *entry, cli_row *r
         snprintf(row->cell[CLI_TRAIN], CLI_CELL, "diverged %zu/%zu", s.diverged, c->seeds);
     number(row->cell[CLI_GAP], "%.2g", control ? NAN : s.gap.mean);
     number(row->cell[CLI_STEPS], "%.0f", aimless ? NAN : s.steps.mean);
+    if (!aimless && s.reached && s.reached < c->seeds)
+        snprintf(row->cell[CLI_STEPS], CLI_CELL, "%zu/%zu seeds", s.reached, c->seeds);
     number(row->cell[CLI_TIME], "%.3g", aimless ? NAN : s.target_seconds.mean);
     number(row->cell[CLI_STEP], s.seconds < 0.01 ? "%.3f" : "%.3g", 1000 * s.seconds);
     number(row->cell[CLI_UPDATE], "%.1f", 100 * s.share);
@@ -66,29 +67,28 @@ void cli_compare_row(const cli_comparison *c, const cli_entry *entry, cli_row *r
     number(row->cell[CLI_RATE], "%.3g", entry->lr);
 }
 
-static void seeds_text(const cli_comparison *c, char text[64])
+const char *cli_compare_seeds(const cli_comparison *c, char text[CLI_SEEDS_ROOM])
 {
     const unsigned long long seed = c->study.config.seed;
     if (c->seeds > 1)
-        snprintf(text, 64, "seeds %llu to %llu", seed, seed + c->seeds - 1);
+        snprintf(text, CLI_SEEDS_ROOM, "seeds %llu to %llu", seed, seed + c->seeds - 1);
     else
-        snprintf(text, 64, "seed %llu", seed);
+        snprintf(text, CLI_SEEDS_ROOM, "seed %llu", seed);
+    return text;
 }
 
 char *cli_compare_about(const cli_comparison *c)
 {
-    char seeds[64], *text = NULL;
+    char seeds[CLI_SEEDS_ROOM], *text = NULL;
     size_t size = 0;
     const lab_metric *m = &c->study.metric;
-    seeds_text(c, seeds);
-    char *about = cli_study_text(&c->study, seeds);
+    char *about = cli_study_text(&c->study, cli_compare_seeds(c, seeds));
     FILE *out = about ? open_memstream(&text, &size) : NULL;
     if (out) {
         fputs(about, out);
         if (has_target(c))
             fprintf(out, "; target: test %s of %.4g%s%s or %s", cli_goal_name(m),
-                    cli_goal_scale(m) * c->target, m->name && *m->unit ? " " : "",
-                    m->name ? m->unit : "", lab_goal_rises(m) ? "more" : "less");
+                    cli_goal_scale(m) * c->target, *cli_goal_unit(m) ? " " : "", cli_goal_unit(m), lab_goal_rises(m) ? "more" : "less");
         cli_close_text(out, &text);
     }
     free(about);

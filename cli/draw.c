@@ -285,7 +285,7 @@ static void axes(const sheet *s, int side, const frame *f)
                     "set yrange [%.9g:%.9g]\nunset logscale\nset ytics autofreq\n",
             ink, f->x0, f->x1, f->y0, f->y1);
     /* Whole epochs and steps only. */
-    fprintf(s->out, "set xtics %s\n", f->x1 - f->x0 <= 5 ? "1" : "autofreq");
+    fprintf(s->out, "set xtics %s\n", panel->x_tics ? panel->x_tics : f->x1 - f->x0 <= 5 ? "1" : "autofreq");
     if (f->log) log_tics(s, f);
     fprintf(s->out, "unset arrow\n");
     if (panel->target > f->y0 && panel->target < f->y1)

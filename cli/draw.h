@@ -21,6 +21,7 @@ typedef struct {
     const char *title, *x_label; /* the title names the unit                    */
     enum { CLI_PERCENT, CLI_LOSS, CLI_VALUE } scale; /* of a loss ratios count  */
     double target;     /* a line across, if above 0                              */
+    const char *x_tics; /* as gnuplot takes them; NULL: whole numbers            */
 } cli_panel;
 
 typedef struct {

@@ -12,13 +12,11 @@
 #include "cli/names.h"
 #include "cli/output.h"
 
-enum { KEY = 900, SEARCH_SEED = 1001, RATES = 5, QUICK_RATES = 3, SEEDS = 5 };
+enum { KEY = 900, SEARCH_SEED = 1001, RATES = 5, QUICK_RATES = 3, MORE = 3, QUICK_MORE = 2, SEEDS = 5 };
 
 /* A claim on its way: its numbers stand in the jobs. */
 typedef struct {
-    size_t usual[2];          /* job at the table's rate: where the search begins      */
-    size_t tried[2][RATES];
-    double rates[2][RATES];
+    cli_search side[2];
     size_t *run[2];           /* a job for each seed                                   */
     size_t runs;
 } experiment;
@@ -28,7 +26,7 @@ typedef struct {
     cli_jobs jobs;
     cli_evidence *all;
     experiment *experiments;
-    size_t count, seeds, rates;
+    size_t count, seeds, rates, more;
     int quick;
 } evidence;
 
@@ -50,7 +48,10 @@ static void add(evidence *e, const lab_claim *claim)
     cli_evidence *one = &e->all[e->count++];
     *one = (cli_evidence){ .claim = claim, .line = e->quick && claim->quick ? claim->quick : claim->line,
                            .rate = { NAN, NAN }, .finding = { .verdict = CLI_NOT_RUN } };
-    if (strstr(one->line, "{mnist}") && !e->jobs.mnist) one->missing = "--mnist DIR";
+    /* Runs on the user's images take too long to be repeated. */
+    const int large = strstr(one->line, "{mnist}") != NULL;
+    if (claim->tuned) one->search_seeds = large ? 1 : e->quick ? 2 : CLI_SEARCH_SEEDS;
+    if (large && !e->jobs.mnist) one->missing = "--mnist DIR";
 }
 
 static int choose(evidence *e)
@@ -109,51 +110,85 @@ static int line_of(evidence *e, const cli_evidence *one, int side, double rate, 
 
 static const json_t *values_of(const evidence *e, size_t job) { return e->jobs.jobs[job].values; }
 
-/* Rates are searched in steps of about 3 around the table's, with a seed of its own. */
+/* Do both sides search a rate? */
+static int searches(const cli_evidence *one) { return one->claim->tuned && !one->missing; }
+
+/* The table's rates, as runs at them tell. */
 static int ask_usual(evidence *e)
 {
     int code = CLI_OK;
     for (size_t i = 0; i < e->count && !code; i++)
         for (int side = 0; side < 2 && !code; side++)
-            if (e->all[i].claim->tuned && !e->all[i].missing)
-                code = line_of(e, &e->all[i], side, NAN, SEARCH_SEED, &e->experiments[i].usual[side]);
+            if (searches(&e->all[i]))
+                code = line_of(e, &e->all[i], side, NAN, SEARCH_SEED, &e->experiments[i].side[side].job[0][0]);
+    return code;
+}
+
+/* Lines for the rates from the k-th on, with each seed. */
+static int ask_from(evidence *e, size_t i, int side, size_t k)
+{
+    int code = CLI_OK;
+    cli_search *s = &e->experiments[i].side[side];
+    for (; k < s->count && !code; k++)
+        for (size_t n = 0; n < e->all[i].search_seeds && !code; n++)
+            code = line_of(e, &e->all[i], side, k ? s->rate[k] : NAN, SEARCH_SEED + n, &s->job[k][n]);
     return code;
 }
 
 static int ask_rates(evidence *e)
 {
-    static const double factor[RATES] = { 1, 3, 1.0 / 3, 10, 0.1 };
     int code = CLI_OK;
     for (size_t i = 0; i < e->count && !code; i++)
         for (int side = 0; side < 2 && !code; side++) {
-            experiment *x = &e->experiments[i];
-            if (!e->all[i].claim->tuned || e->all[i].missing) continue;
-            const json_t *settings = json_object_get(values_of(e, x->usual[side]), "settings");
+            cli_search *s = &e->experiments[i].side[side];
+            if (!searches(&e->all[i])) continue;
+            const json_t *settings = json_object_get(values_of(e, s->job[0][0]), "settings");
             const double usual = json_number_value(json_object_get(settings, "lr"));
-            x->tried[side][0] = x->usual[side];
-            x->rates[side][0] = usual;
             if (!(usual > 0)) return cli_fail(CLI_INTERNAL, "'%s' tells no rate", e->all[i].claim->id);
-            for (size_t k = 1; k < e->rates && !code; k++) {
-                char digits[32];
-                snprintf(digits, sizeof digits, "%.2g", usual * factor[k]);
-                x->rates[side][k] = strtod(digits, NULL);
-                code = line_of(e, &e->all[i], side, x->rates[side][k], SEARCH_SEED, &x->tried[side][k]);
-            }
+            cli_search_begin(s, usual, e->rates);
+            code = ask_from(e, i, side, 0);
         }
+    return code;
+}
+
+/* Means over the seeds; one that diverged makes it infinite. */
+static void weigh(const evidence *e, size_t i, cli_search *s)
+{
+    const size_t seeds = e->all[i].search_seeds;
+    for (size_t k = 0; k < s->count; k++) {
+        s->cost[k] = 0;
+        for (size_t n = 0; n < seeds; n++)
+            s->cost[k] += cli_measure_cost(e->all[i].claim, values_of(e, s->job[k][n])) / (double)seeds;
+    }
+}
+
+/* A side whose best rate is at an edge goes on past it; the other tries as many more. */
+static int ask_more(evidence *e, int *asked)
+{
+    int code = CLI_OK;
+    *asked = 0;
+    for (size_t i = 0; i < e->count && !code; i++) {
+        cli_search *side = e->experiments[i].side;
+        if (!searches(&e->all[i])) continue;
+        for (int k = 0; k < 2; k++) weigh(e, i, &side[k]);
+        if (!cli_search_at_edge(&side[0]) && !cli_search_at_edge(&side[1])) continue;
+        *asked = 1;
+        for (int k = 0; k < 2 && !code; k++) {
+            cli_search_extend(&side[k]);
+            code = ask_from(e, i, k, side[k].count - 1);
+        }
+    }
     return code;
 }
 
 static void choose_rate(evidence *e, size_t i, int side)
 {
-    const experiment *x = &e->experiments[i];
-    double best = HUGE_VAL;
-    if (!e->all[i].claim->tuned || e->all[i].missing) return;
-    e->all[i].searched = e->rates;
-    for (size_t k = 0; k < e->rates; k++) {
-        const double cost = cli_measure_cost(e->all[i].claim, values_of(e, x->tried[side][k]));
-        if (cost < best || !isfinite(e->all[i].rate[side]))
-            best = cost, e->all[i].rate[side] = x->rates[side][k];
-    }
+    cli_search *s = &e->experiments[i].side[side];
+    if (!searches(&e->all[i])) return;
+    weigh(e, i, s);
+    e->all[i].searched = s->count;
+    e->all[i].rate[side] = s->rate[cli_search_best(s)];
+    e->all[i].edge[side] = cli_search_at_edge(s);
 }
 
 static int ask_runs(evidence *e)
@@ -204,6 +239,12 @@ static int run(evidence *e)
     if (!code) code = cli_jobs_run(&e->jobs, "rates, first");
     if (!code && !cli_interrupt()) code = ask_rates(e);
     if (!code) code = cli_jobs_run(&e->jobs, "rates, search");
+    for (size_t i = 0, asked = 1; !code && asked && i < e->more && !cli_interrupt(); i++) {
+        int some = 0;
+        code = ask_more(e, &some);
+        asked = (size_t)some;
+        if (!code) code = cli_jobs_run(&e->jobs, "rates, past the edge");
+    }
     if (!code && !cli_interrupt()) code = ask_runs(e);
     if (!code) code = cli_jobs_run(&e->jobs, "runs");
     if (!code && !cli_interrupt()) code = judge(e);
@@ -230,7 +271,7 @@ static int tell(const evidence *e)
     else
         cli_evidence_table(e->all, e->count, stdout);
     fflush(stdout);
-    return code || !path ? code : cli_evidence_page(e->all, e->count, e->quick, e->seeds, path);
+    return code || !path ? code : cli_evidence_page(e->args, e->all, e->count, e->seeds, path);
 }
 
 static int evidence_of(evidence *e)
@@ -257,6 +298,7 @@ int cli_evidence_command(const cli_args *args)
     if (cli_has(args, "list")) return list(args);
     e.seeds = (size_t)cli_count(args, "seeds", SEEDS);
     e.rates = e.quick ? QUICK_RATES : RATES;
+    e.more = e.quick ? QUICK_MORE : MORE;
     e.jobs.mnist = cli_text(args, "mnist", NULL);
     const int code = evidence_of(&e);
     for (size_t i = 0; i < e.count; i++) {

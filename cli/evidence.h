@@ -34,6 +34,28 @@ int cli_jobs_add(cli_jobs *jobs, const char *key, size_t *index);
  * ends it with its reason. */
 int cli_jobs_run(cli_jobs *jobs, const char *label);
 
+/* ---- evidence_search.c: the rates of one side -------------------------------------- */
+
+enum { CLI_RATES = 8, CLI_SEARCH_SEEDS = 3 };
+
+typedef struct {
+    size_t count;
+    double rate[CLI_RATES];
+    double cost[CLI_RATES];                      /* what each came to, the less the better  */
+    size_t job[CLI_RATES][CLI_SEARCH_SEEDS];
+} cli_search;
+
+/* The first ones; costs are the caller's to fill in. */
+void cli_search_begin(cli_search *s, double usual, size_t count);
+size_t cli_search_best(const cli_search *s);
+
+/* Is the best the smallest or the largest of those tried? */
+int cli_search_at_edge(const cli_search *s);
+
+/* One more rate: past the edge where the best is at one, else between it and the better of
+ * its neighbours, so that both sides of a claim can spend as much. */
+void cli_search_extend(cli_search *s);
+
 /* ---- evidence_judge.c: from numbers to a verdict ----------------------------------- */
 
 typedef enum { CLI_UNDECIDED, CLI_HOLDS, CLI_FAILS, CLI_NOT_RUN } cli_verdict;
@@ -57,6 +79,7 @@ typedef struct {
     double effect, low, high; /* with its interval of 95 %; all the same if nothing is
                                left to chance                                           */
     size_t runs, diverged[2];
+    int same;               /* 1: both sides came to the same in each of several runs   */
     cli_verdict verdict;
 } cli_finding;
 
@@ -73,6 +96,8 @@ typedef struct {
     const char *line;       /* the one of its two that was run                          */
     double rate[2];         /* of the search, or NaN                                    */
     size_t searched;        /* rates tried on each side                                 */
+    size_t search_seeds;    /* runs of each of them                                     */
+    int edge[2];            /* 1: the rate taken is still at an edge of those tried     */
     const char *missing;    /* option that brings its data, or NULL                     */
     cli_finding finding;
 } cli_evidence;
@@ -86,11 +111,14 @@ const char *cli_effect_text(const cli_evidence *e, char text[CLI_EFFECT_ROOM]);
 /* "momentum" of "--optimizer momentum --lr 1". Returns `text`. */
 const char *cli_side_text(const lab_claim *claim, int side, char text[64]);
 
+const char *cli_rate_text(const cli_evidence *e, int side, char text[64]);
+const char *cli_count_text(size_t count, const char *one, const char *many, char text[64]);
+
 void cli_evidence_table(const cli_evidence *all, size_t count, FILE *out);
 int cli_evidence_json(const cli_evidence *all, size_t count, int quick, size_t seeds);
 
 /* evidence_page.c: as Markdown in `path`, and the intervals as a picture beside it. */
-int cli_evidence_page(const cli_evidence *all, size_t count, int quick, size_t seeds,
+int cli_evidence_page(const cli_args *args, const cli_evidence *all, size_t count, size_t seeds,
                       const char *path);
 
 #endif

@@ -6,6 +6,7 @@
 #include "cli/draft.h"
 #include "cli/evidence.h"
 #include "cli/gnuplot.h"
+#include "cli/machine.h"
 #include "cli/output.h"
 
 /* ---- the picture ---------------------------------------------------------------------- */
@@ -79,42 +80,72 @@ static void cell(FILE *out, const char *text)
 
 static void row_of(const cli_evidence *e, FILE *out)
 {
-    char effect[CLI_EFFECT_ROOM], side[64];
+    char effect[CLI_EFFECT_ROOM], side[64], rate[64];
     const cli_measure *m = cli_measure_find(e->claim->measure);
     fprintf(out, "| `%s` | ", e->claim->id);
     cell(out, e->claim->sentence);
-    fprintf(out, " | `%s` | %s: `%s`", e->line, m->what, cli_side_text(e->claim, 0, side));
-    if (isfinite(e->rate[0])) fprintf(out, " (lr %.2g)", e->rate[0]);
-    fprintf(out, " against `%s`", cli_side_text(e->claim, 1, side));
-    if (isfinite(e->rate[1])) fprintf(out, " (lr %.2g)", e->rate[1]);
+    fprintf(out, " | `%s` | %s: `%s`%s", e->line, m->what, cli_side_text(e->claim, 0, side),
+            cli_rate_text(e, 0, rate));
+    fprintf(out, " against `%s`%s", cli_side_text(e->claim, 1, side), cli_rate_text(e, 1, rate));
     fprintf(out, " | %zu | %s | **%s** |\n", e->finding.runs, cli_effect_text(e, effect),
             cli_verdict_text(e->finding.verdict));
 }
 
-static void page(const cli_evidence *all, size_t count, int quick, size_t seeds, const char *drawn, FILE *out)
+/* The line that made the page, but for what does not change it; a folder has another name
+ * elsewhere. */
+static void line_of(const cli_args *args, size_t seeds, const char *path, FILE *out)
+{
+    const char *name = strrchr(path, '/');
+    fputs("`eden evidence", out);
+    for (size_t i = 0; i < args->operand_count; i++) fprintf(out, " %s", args->operands[i]);
+    fprintf(out, "%s --seeds %zu%s -o %s`", cli_has(args, "quick") ? " --quick" : "", seeds,
+            cli_has(args, "mnist") ? " --mnist DIR" : "", name ? name + 1 : path);
+}
+
+static void summary(const cli_evidence *all, size_t count, FILE *out)
 {
     size_t verdicts[4] = { 0 };
+    char text[4][64];
     for (size_t i = 0; i < count; i++) verdicts[all[i].finding.verdict]++;
-    fprintf(out, "# Evidence: what is said of optimizers, and what was measured\n\n"
-            "Made by `eden evidence%s --seeds %zu -o FILE.md` of Eden %s; `eden evidence CLAIM` runs one line "
-            "again. %zu claims hold here, %zu do not, %zu are undecided, %zu were not run.\n\n",
-            quick ? " --quick" : "", seeds, eden_version(), verdicts[CLI_HOLDS], verdicts[CLI_FAILS],
-            verdicts[CLI_UNDECIDED], verdicts[CLI_NOT_RUN]);
+    fprintf(out, "%s here, %s, %s, %s.\n\n",
+            cli_count_text(verdicts[CLI_HOLDS], "claim holds", "claims hold", text[0]),
+            cli_count_text(verdicts[CLI_FAILS], "does not", "do not", text[1]),
+            cli_count_text(verdicts[CLI_UNDECIDED], "is undecided", "are undecided", text[2]),
+            cli_count_text(verdicts[CLI_NOT_RUN], "was not run", "were not run", text[3]));
+}
+
+static void preamble(const cli_args *args, const cli_evidence *all, size_t count, size_t seeds,
+                     const char *path, FILE *out)
+{
+    char machine[CLI_MACHINE_ROOM];
+    fputs("# Evidence: what is said of optimizers, and what was measured\n\nMade by ", out);
+    line_of(args, seeds, path, out);
+    fprintf(out, " of Eden %s on %s; `eden evidence CLAIM` runs one line again. ", eden_version(),
+            cli_machine_text(machine));
+    summary(all, count, out);
     fputs("Every experiment is two lines of the command that differ in one thing, run with the same seeds: "
           "the same weights to begin with, the same data in the same order. Where a rate is shown, each side "
-          "searched it first, among as many as the other, with a seed that is not used again; the search looks "
-          "at the same test set as the result. The effect is the mean over the seeds of the first side divided "
-          "by the second (\"times\"), or of their difference, with Student's interval of 95 %. A claim holds if "
-          "all of the interval is on its side, does not hold if all is on the other, and else is undecided. "
-          "What nothing is left to chance in has no interval. Small networks on small data are no proof for "
-          "large ones.\n\n", out);
+          "searched it first, with as many rates and runs as the other and seeds that are not used again; the "
+          "search looks at the same test set as the result. A side whose best rate was the smallest or largest "
+          "tried went on past it, while the other tried as many more; \"edge\" marks a rate that is at the edge "
+          "all the same. The effect is the mean over the seeds of the first side divided by the second "
+          "(\"times\"), or of their difference, with Student's interval of 95 %. A claim holds if all of the "
+          "interval is on its side, does not hold if all is on the other, and else is undecided. What nothing is "
+          "left to chance in has no interval. Small networks on small data are no proof for large ones.\n\n",
+          out);
+}
+
+static void page(const cli_args *args, const cli_evidence *all, size_t count, size_t seeds, const char *path,
+                 const char *drawn, FILE *out)
+{
+    preamble(args, all, count, seeds, path, out);
     if (drawn) fprintf(out, "![The ratios with their intervals](%s)\n\n", drawn);
     const char *topic = "";
     for (size_t i = 0; i < count; i++) {
         if (strcmp(topic, all[i].claim->topic) != 0) {
             topic = all[i].claim->topic;
-            fprintf(out, "%s## %c%s\n\n| claim | what is said | both sides | measured | runs | effect | here it |\n"
-                         "|---|---|---|---|---|---|---|\n", i ? "\n" : "", topic[0] - 'a' + 'A', topic + 1);
+            fprintf(out, "%s## %s\n\n| claim | what is said | both sides | measured | runs | effect | here it |\n"
+                         "|---|---|---|---|---|---|---|\n", i ? "\n" : "", topic);
         }
         row_of(&all[i], out);
     }
@@ -129,7 +160,8 @@ static char *picture_path(const char *path)
     return other;
 }
 
-int cli_evidence_page(const cli_evidence *all, size_t count, int quick, size_t seeds, const char *path)
+int cli_evidence_page(const cli_args *args, const cli_evidence *all, size_t count, size_t seeds,
+                      const char *path)
 {
     cli_draft text = { 0 }, drawing = { 0 };
     size_t rows = 0;
@@ -142,7 +174,7 @@ int cli_evidence_page(const cli_evidence *all, size_t count, int quick, size_t s
     if (!code) code = cli_draft_open(&text, NULL, path);
     if (!code) {
         const char *name = strrchr(drawn, '/');
-        page(all, count, quick, seeds, rows ? (name ? name + 1 : drawn) : NULL, text.file);
+        page(args, all, count, seeds, path, rows ? (name ? name + 1 : drawn) : NULL, text.file);
         code = cli_draft_close(&text);
     }
     if (!code && rows) code = cli_draft_commit(&drawing);

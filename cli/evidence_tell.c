@@ -22,6 +22,21 @@ const char *cli_side_text(const lab_claim *claim, int side, char text[64])
     return text;
 }
 
+/* " (lr 0.1)", with a mark at an edge; "" without a search. */
+const char *cli_rate_text(const cli_evidence *e, int side, char text[64])
+{
+    *text = '\0';
+    if (isfinite(e->rate[side])) snprintf(text, 64, " (lr %.2g%s)", e->rate[side], e->edge[side] ? ", edge" : "");
+    return text;
+}
+
+/* "1 claim holds" */
+const char *cli_count_text(size_t count, const char *one, const char *many, char text[64])
+{
+    snprintf(text, 64, "%zu %s", count, count == 1 ? one : many);
+    return text;
+}
+
 const char *cli_effect_text(const cli_evidence *e, char text[CLI_EFFECT_ROOM])
 {
     const cli_finding *f = &e->finding;
@@ -35,6 +50,8 @@ const char *cli_effect_text(const cli_evidence *e, char text[CLI_EFFECT_ROOM])
         snprintf(text, CLI_EFFECT_ROOM, "needs %s", e->missing ? e->missing : "its data");
     else if (!isfinite(f->effect))
         snprintf(text, CLI_EFFECT_ROOM, "%zu and %zu runs diverged", f->diverged[0], f->diverged[1]);
+    else if (f->same)
+        snprintf(text, CLI_EFFECT_ROOM, "%s %s: the same in every run, as at a ceiling", effect, m->unit);
     else if (f->low < f->high)
         snprintf(text, CLI_EFFECT_ROOM, "%s %s [%s, %s]", effect, m->unit, low, high);
     else
@@ -46,7 +63,7 @@ void cli_evidence_table(const cli_evidence *all, size_t count, FILE *out)
 {
     const cli_style style = cli_style_of(out);
     size_t verdicts[4] = { 0 };
-    char effect[CLI_EFFECT_ROOM], first[64], second[64], line[400];
+    char effect[CLI_EFFECT_ROOM], first[64], second[64], rate[2][64], hold[64], fail[64], line[600];
     for (size_t i = 0; i < count; i++) {
         const cli_evidence *e = &all[i];
         const cli_measure *m = cli_measure_find(e->claim->measure);
@@ -54,15 +71,17 @@ void cli_evidence_table(const cli_evidence *all, size_t count, FILE *out)
         fprintf(out, "%s%-24s%s%s\n  ", style.bold, e->claim->id, style.off,
                 cli_verdict_text(e->finding.verdict));
         cli_wrap(out, 2, 2, 79, e->claim->sentence);
-        snprintf(line, sizeof line, "%s: %.60s against %.60s, %s", m->what,
-                 cli_side_text(e->claim, 0, first), cli_side_text(e->claim, 1, second),
-                 cli_effect_text(e, effect));
+        snprintf(line, sizeof line, "%s: %.60s%s against %.60s%s, %s", m->what,
+                 cli_side_text(e->claim, 0, first), cli_rate_text(e, 0, rate[0]),
+                 cli_side_text(e->claim, 1, second), cli_rate_text(e, 1, rate[1]), cli_effect_text(e, effect));
         fprintf(out, "\n  %s", style.dim);
         cli_wrap(out, 2, 2, 79, line);
         fprintf(out, "%s\n\n", style.off);
     }
-    fprintf(out, "%zu hold, %zu do not hold, %zu undecided, %zu not run\n", verdicts[CLI_HOLDS],
-            verdicts[CLI_FAILS], verdicts[CLI_UNDECIDED], verdicts[CLI_NOT_RUN]);
+    fprintf(out, "%s, %s, %zu undecided, %zu not run\n",
+            cli_count_text(verdicts[CLI_HOLDS], "holds", "hold", hold),
+            cli_count_text(verdicts[CLI_FAILS], "does not hold", "do not hold", fail), verdicts[CLI_UNDECIDED],
+            verdicts[CLI_NOT_RUN]);
 }
 
 static json_t *as_json(const cli_evidence *e)
@@ -86,6 +105,8 @@ static json_t *as_json(const cli_evidence *e)
     json_object_set_new(json, "second_lr", cli_json_number(e->rate[1]));
     json_object_set_new(json, "runs", json_integer((json_int_t)f->runs));
     json_object_set_new(json, "rates_searched", json_integer((json_int_t)e->searched));
+    json_object_set_new(json, "search_seeds", json_integer((json_int_t)e->search_seeds));
+    json_object_set_new(json, "at_edge", json_pack("[b, b]", e->edge[0], e->edge[1]));
     return json;
 }
 

@@ -153,3 +153,14 @@ int cli_help(const cli_args *args)
     one(stdout, command);
     return CLI_OK;
 }
+
+int cli_unknown_command(const char *name)
+{
+    char hint[CLI_HINT_ROOM];
+    const cli_command *command;
+    cli_nearest nearest = { name, NULL, 0 };
+    for (size_t i = 0; (command = cli_command_at(i)) != NULL; i++)
+        if (!command->hidden) cli_nearest_try(&nearest, command->name);
+    return cli_usage(NULL, "unknown command '%.60s'%s", name,
+                     cli_nearest_hint(&nearest, "", hint));
+}

@@ -26,8 +26,8 @@
  *      "test_accuracy": 0.91, "seconds": 0.08, "step_seconds": 0.07,
  *      "optimizer_seconds": 0.01, "best_epoch": 1}
  *
- * "best_epoch" is the best of the run so far, by the accuracy or, without one, the test
- * loss; "stopped_early": true is in the record after which --early-stop ended it.
+ * "best_epoch" is the best of the run so far, by the accuracy or, without one and for
+ * a generator, the test loss; "stopped_early": true is in the record after which --early-stop ended it.
  * An epoch of a generator has "test_least_class" and "test_as_asked" as well. A task that
  * measures something else has that name in place of "accuracy", and what only it can be
  * told as "options": "context=64,heads=4". Losses and accuracies of a step are of its

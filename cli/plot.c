@@ -213,9 +213,9 @@ static int draw(const cli_args *args, const run_log *logs, size_t count, int svg
     const cli_picture picture = {
         .title = same ? logs[0].title : "Training runs",
         .panel = { { classes ? "Training loss, cross-entropy" : "Training loss",
-                     thinned ? "step (means of neighbouring steps)" : "step", CLI_LOSS, 0 },
+                     thinned ? "step (means of neighbouring steps)" : "step", CLI_LOSS, 0, NULL },
                    { classes ? "Test accuracy, %" : "Test loss", "epoch",
-                     classes ? CLI_PERCENT : CLI_LOSS, 0 } },
+                     classes ? CLI_PERCENT : CLI_LOSS, 0, NULL } },
         .curves = curves,
         .count = count,
     };

@@ -13,7 +13,10 @@
 #include "cli/place.h"
 
 /* In the order in which they take their places: the page last. */
-enum { PNG, SVG, CURVES, RESULTS, PAGE, FILES };
+enum {
+    PNG = CLI_REPORT_PNG, SVG = CLI_REPORT_SVG, CURVES = CLI_REPORT_CURVES, RESULTS = CLI_REPORT_RESULTS,
+    FILES = CLI_REPORT_FILES
+};
 static const char *const names[FILES] = { "curves.png", "curves.svg", "curves.csv", "results.csv",
                                           "index.html" };
 
@@ -99,26 +102,31 @@ static int fill(const cli_comparison *c, const cli_entry *entry, cli_curve *curv
 }
 
 /* "Test accuracy, %" and "Training loss, nats a byte". */
-static void panel_titles(const cli_comparison *c, char train[80], char test[80])
+void cli_report_titles(const cli_comparison *c, char train[80], char test[80])
 {
     const lab_metric *m = &c->study.metric;
-    const char *unit = m->name ? m->unit : m->loss_unit;
+    const char *unit = lab_goal_is_metric(m) ? m->unit : m->loss_unit;
     const char *loss = *m->loss_unit ? m->loss_unit : c->study.source.data.classes ? "cross-entropy" : "";
     snprintf(train, 80, "Training loss%s%.40s", *loss ? ", " : "", loss);
     snprintf(test, 80, "Test %.30s%s%.30s", cli_goal_name(m), *unit ? ", " : "", unit);
+}
+
+int cli_report_scale(const cli_comparison *c)
+{
+    const lab_metric *m = &c->study.metric;
+    const int percent = !strcmp(cli_goal_unit(m), "%");
+    return percent ? CLI_PERCENT : lab_goal_rises(m) ? CLI_VALUE : CLI_LOSS;
 }
 
 static cli_picture picture_of(const cli_comparison *c, const cli_curve *curves, const char *title,
                               const char *train, const char *test)
 {
     const lab_metric *m = &c->study.metric;
-    const int percent = m->name && !strcmp(m->unit, "%");
     return (cli_picture){
         .title = title,
-        .panel = { { train, "epoch", CLI_LOSS, 0 },
+        .panel = { { train, "epoch", CLI_LOSS, 0, NULL },
                    { test, "epoch",
-                     percent ? CLI_PERCENT : lab_goal_rises(m) ? CLI_VALUE : CLI_LOSS,
-                     cli_goal_scale(m) * c->target } },
+                     (unsigned)cli_report_scale(c), cli_goal_scale(m) * c->target, NULL } },
         .curves = curves,
         .count = c->count,
     };
@@ -126,7 +134,7 @@ static cli_picture picture_of(const cli_comparison *c, const cli_curve *curves, 
 
 /* ---- CSV -------------------------------------------------------------------------------- */
 
-static void csv_text(FILE *out, const char *text)
+void cli_csv_text(FILE *out, const char *text)
 {
     if (!text[strcspn(text, ",\"\r\n")]) {
         fputs(text, out);
@@ -138,16 +146,16 @@ static void csv_text(FILE *out, const char *text)
 }
 
 /* An empty field is a number that does not exist. */
-static void csv_number(FILE *out, double value)
+void cli_csv_number(FILE *out, double value)
 {
     char text[CLI_NUMBER_ROOM];
     fprintf(out, ",%s", isfinite(value) ? cli_print_number(value, text) : "");
 }
 
-/* A metric's name, fit for a heading; "" without a metric. */
-static const char *column(const lab_metric *m, char name[64])
+/* A name, fit for a heading. */
+static const char *column(const char *text, char name[64])
 {
-    snprintf(name, 64, "%.50s", m->name ? m->name : "");
+    snprintf(name, 64, "%.50s", text);
     for (char *s = name; *s; s++) *s = *s == ' ' ? '_' : *s;
     return name;
 }
@@ -155,21 +163,21 @@ static const char *column(const lab_metric *m, char name[64])
 static int write_curves(const cli_comparison *c, FILE *out)
 {
     char name[64];
-    const char *metric = column(&c->study.metric, name);
+    const char *metric = c->study.metric.name;
     fprintf(out, "optimizer,seed,epoch,step,lr,train_loss,test_loss,test_%s\n",
-            *metric ? metric : "accuracy");
+            column(metric ? metric : "accuracy", name));
     for (size_t i = 0; i < c->count; i++)
         for (size_t k = 0; k < c->seeds; k++) {
             const cli_trial *trial = &c->entries[i].trials[k];
             for (size_t n = 0; n < trial->count; n++) {
                 const cli_point *p = &trial->points[n];
-                csv_text(out, c->entries[i].name);
+                cli_csv_text(out, c->entries[i].name);
                 fprintf(out, ",%llu,%llu,%llu", (unsigned long long)trial->seed,
                         (unsigned long long)p->epoch, (unsigned long long)p->step);
-                csv_number(out, p->lr);
-                csv_number(out, p->train_loss);
-                csv_number(out, p->test_loss);
-                csv_number(out, p->metric);
+                cli_csv_number(out, p->lr);
+                cli_csv_number(out, p->train_loss);
+                cli_csv_number(out, p->test_loss);
+                cli_csv_number(out, p->metric);
                 fputc('\n', out);
             }
         }
@@ -178,16 +186,15 @@ static int write_curves(const cli_comparison *c, FILE *out)
 
 static void csv_mean(FILE *out, cli_mean value)
 {
-    csv_number(out, value.mean);
-    csv_number(out, isfinite(value.mean) ? value.spread : NAN);
+    cli_csv_number(out, value.mean);
+    cli_csv_number(out, isfinite(value.mean) ? value.spread : NAN);
 }
 
 static int write_results(const cli_comparison *c, FILE *out)
 {
     char name[64];
     const cli_mean none = { NAN, NAN };
-    const char *metric = column(&c->study.metric, name);
-    if (!*metric) metric = "loss";
+    const char *metric = column(cli_goal_name(&c->study.metric), name);
     fprintf(out, "optimizer,lr,seeds,diverged,train_loss,train_loss_deviation,test_%s,"
                  "test_%s_deviation,gap,gap_deviation,steps_to_target,seconds_to_target,"
                  "seconds_to_target_deviation,step_seconds,optimizer_share,state_bytes_per_weight\n",
@@ -195,17 +202,17 @@ static int write_results(const cli_comparison *c, FILE *out)
     for (size_t i = 0; i <= c->count; i++) {
         const cli_entry *entry = i ? &c->entries[i - 1] : &c->control;
         const cli_summary s = cli_summarize(c, entry);
-        csv_text(out, entry->name);
-        csv_number(out, entry->lr);
+        cli_csv_text(out, entry->name);
+        cli_csv_number(out, entry->lr);
         fprintf(out, ",%zu,%zu", c->seeds, s.diverged);
         csv_mean(out, s.train_loss);
         csv_mean(out, s.test);
         csv_mean(out, s.gap);
-        csv_number(out, i ? s.steps.mean : NAN);
+        cli_csv_number(out, i ? s.steps.mean : NAN);
         csv_mean(out, i ? s.target_seconds : none);
-        csv_number(out, s.seconds);
-        csv_number(out, s.share);
-        csv_number(out, i ? s.state_bytes : NAN);
+        cli_csv_number(out, s.seconds);
+        cli_csv_number(out, s.share);
+        cli_csv_number(out, i ? s.state_bytes : NAN);
         fputc('\n', out);
     }
     return CLI_OK;
@@ -213,8 +220,9 @@ static int write_results(const cli_comparison *c, FILE *out)
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
-static int write_one(const cli_comparison *c, const cli_picture *picture, int which, FILE *out)
+static int write_one(const void *context, const cli_picture *picture, int which, FILE *out)
 {
+    const cli_comparison *c = context;
     switch (which) {
     case PNG: return cli_draw(picture, (cli_look){ 0, 0, 0 }, out);
     case SVG: return cli_draw(picture, (cli_look){ 1, 0, 0 }, out);
@@ -227,13 +235,14 @@ static int write_one(const cli_comparison *c, const cli_picture *picture, int wh
     return cli_report_page(c, &untitled, out);
 }
 
-static int write_files(const cli_comparison *c, const cli_picture *picture, const char *folder)
+int cli_report_files(const char *folder, const cli_picture *picture, cli_report_writer write,
+                     const void *context)
 {
     cli_draft drafts[FILES] = { { 0 } };
     int code = CLI_OK;
     for (int i = 0; !code && i < FILES; i++) {
         code = cli_draft_open(&drafts[i], folder, names[i]);
-        if (!code) code = write_one(c, picture, i, drafts[i].file);
+        if (!code) code = write(context, picture, i, drafts[i].file);
         if (!code) code = cli_draft_close(&drafts[i]);
     }
     for (int i = 0; !code && i < FILES; i++) code = cli_draft_commit(&drafts[i]);
@@ -243,19 +252,17 @@ static int write_files(const cli_comparison *c, const cli_picture *picture, cons
 
 int cli_report_write(const cli_comparison *c, const char *folder)
 {
-    char title[400], train[80], test[80];
+    char title[400], train[80], test[80], seeds[CLI_SEEDS_ROOM];
     int code = CLI_OK;
     cli_curve *curves = calloc(c->count, sizeof *curves);
     if (!curves) return cli_no_memory();
     for (size_t i = 0; !code && i < c->count; i++) code = fill(c, &c->entries[i], &curves[i]);
-    snprintf(title, sizeof title, "%.60s: %.100s; batch %llu, %s%llu%s", c->study.data,
+    snprintf(title, sizeof title, "%.60s: %.100s; batch %llu, %s%s", c->study.data,
              c->study.network, (unsigned long long)c->study.config.batch,
-             c->seeds > 1 ? "mean and range of " : "seed ",
-             (unsigned long long)(c->seeds > 1 ? c->seeds : c->study.config.seed),
-             c->seeds > 1 ? " seeds" : "");
-    panel_titles(c, train, test);
+             c->seeds > 1 ? "mean and range of " : "", cli_compare_seeds(c, seeds));
+    cli_report_titles(c, train, test);
     const cli_picture picture = picture_of(c, curves, title, train, test);
-    if (!code) code = write_files(c, &picture, folder);
+    if (!code) code = cli_report_files(folder, &picture, write_one, c);
     for (size_t i = 0; i < c->count; i++) cli_curve_free(&curves[i]);
     free(curves);
     return code;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/clean.h"
+#include "cli/machine.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "cli/shell.h"
@@ -47,7 +48,7 @@ static const char style[] =
     "@media print{body{max-width:none;padding:0}}\n";
 
 /* Text that may hold anything, as HTML text or as an attribute's value. */
-static void escape(FILE *out, const char *text)
+void cli_report_escape(FILE *out, const char *text)
 {
     while (*text) {
         const size_t length = cli_character(text);
@@ -101,7 +102,7 @@ static int inlined(const cli_picture *picture, int tall, int dark, FILE *out)
 }
 
 /* A screen shows the one of four that suits its width and its colours. */
-static int pictures(const cli_picture *picture, const char *alternative, FILE *out)
+int cli_report_pictures(const cli_picture *picture, const char *alternative, FILE *out)
 {
     int code = CLI_OK;
     fputs("<figure>\n<picture>\n", out);
@@ -114,7 +115,7 @@ static int pictures(const cli_picture *picture, const char *alternative, FILE *o
         fputs("\">\n", out);
     }
     fputs("<img alt=\"", out);
-    escape(out, alternative);
+    cli_report_escape(out, alternative);
     fputs("\" src=\"", out);
     if (!code) code = inlined(picture, 0, 0, out);
     fputs("\">\n</picture>\n", out);
@@ -137,13 +138,13 @@ static void cell_text(FILE *out, const char *text)
     const char *mark = strstr(text, "+-");
     char first[200];
     if (!mark) {
-        escape(out, text);
+        cli_report_escape(out, text);
         return;
     }
     snprintf(first, sizeof first, "%.*s", (int)(mark - text), text);
-    escape(out, first);
+    cli_report_escape(out, first);
     fputs("&plusmn;", out);
-    escape(out, mark + 2);
+    cli_report_escape(out, mark + 2);
 }
 
 static double best_test(const cli_comparison *c)
@@ -162,7 +163,10 @@ static void row(const cli_comparison *c, const cli_entry *entry, double best, FI
     char name[CLI_CELL];
     cli_compare_heads(c, &heads, &units);
     cli_compare_row(c, entry, &cells);
-    const double test = cli_summarize(c, entry).test.mean;
+    const cli_summary s = cli_summarize(c, entry);
+    const double test = s.test.mean;
+    if (strstr(cells.cell[CLI_STEPS], "/"))
+        snprintf(cells.cell[CLI_STEPS], CLI_CELL, "%zu of %zu seeds reached", s.reached, c->seeds);
     fputs(entry == &c->control ? "<tr class=\"control\">" : "<tr>", out);
     for (int i = 0; i < CLI_COLUMNS; i++) {
         const char *kind = i == CLI_TEST && test == best    ? " class=\"best\""
@@ -172,10 +176,10 @@ static void row(const cli_comparison *c, const cli_entry *entry, double best, FI
         if (i) {
             name_of_column(&heads, i, name);
             fputs(" data-name=\"", out);
-            escape(out, name);
+            cli_report_escape(out, name);
             /* "Steps to 95 %" is one phrase, and "Train loss". */
             const char *joint = i == CLI_STEPS || i == CLI_TRAIN ? " " : ", ";
-            if (*units.cell[i]) fputs(joint, out), escape(out, units.cell[i]);
+            if (*units.cell[i]) fputs(joint, out), cli_report_escape(out, units.cell[i]);
             fputc('"', out);
         }
         fputc('>', out);
@@ -195,9 +199,9 @@ static void table(const cli_comparison *c, FILE *out)
     for (int i = 0; i < CLI_COLUMNS; i++) {
         name_of_column(&heads, i, name);
         fputs("<th scope=\"col\">", out);
-        escape(out, name);
+        cli_report_escape(out, name);
         fputs("<span class=\"unit\">", out);
-        escape(out, units.cell[i]);
+        cli_report_escape(out, units.cell[i]);
         fputs("</span></th>", out);
     }
     fputs("</tr></thead>\n<tbody>\n", out);
@@ -216,7 +220,7 @@ static void about(const cli_comparison *c, FILE *out)
         fputs("<p class=\"soft\">", out);
         const char kept = *end;
         *end = '\0';
-        escape(out, s);
+        cli_report_escape(out, s);
         *end = kept;
         fputs("</p>\n", out);
     }
@@ -237,9 +241,9 @@ static void notes(const cli_comparison *c, FILE *out)
     free(text);
 }
 
-static void command(const cli_comparison *c, FILE *out)
+void cli_report_command(const cli_comparison *c, FILE *out)
 {
-    char *text = NULL;
+    char *text = NULL, seeds[CLI_SEEDS_ROOM], machine[CLI_MACHINE_ROOM];
     size_t size = 0;
     FILE *line = open_memstream(&text, &size);
     if (!line) {
@@ -250,9 +254,10 @@ static void command(const cli_comparison *c, FILE *out)
     for (int i = 0; i < c->args->count; i++) cli_shell_word(line, c->args->words[i]);
     if (cli_close_text(line, &text)) {
         fputs("<pre>", out);
-        escape(out, text);
-        fprintf(out, "</pre>\n<p class=\"soft\">eden %s, seed %llu</p>\n", eden_version(),
-                (unsigned long long)c->study.config.seed);
+        cli_report_escape(out, text);
+        fprintf(out, "</pre>\n<p class=\"soft\">eden %s, %s; ", eden_version(), cli_compare_seeds(c, seeds));
+        cli_report_escape(out, cli_machine_text(machine));
+        fputs("</p>\n", out);
     }
     free(text);
 }
@@ -271,10 +276,10 @@ static void rates(const cli_comparison *c, FILE *out)
             const char *other = c->entries[k].source ? c->entries[k].source : "the default";
             if (strcmp(other, source)) continue;
             if (k > i) fputs(", ", out);
-            escape(out, c->entries[k].name);
+            cli_report_escape(out, c->entries[k].name);
         }
         fputs(": ", out);
-        escape(out, source);
+        cli_report_escape(out, source);
         fputs("</li>\n", out);
     }
     fputs("</ul>\n", out);
@@ -294,7 +299,7 @@ static void tried(const cli_comparison *c, FILE *out)
         const size_t length = strcspn(s, "\n");
         s[length] = '\0';
         fputs("<li>", out);
-        escape(out, s);
+        cli_report_escape(out, s);
         fputs("</li>\n", out);
         s += length + 1;
     }
@@ -314,16 +319,23 @@ static void explain(const cli_comparison *c, FILE *out)
           "share of it, and state the bytes that the optimizer keeps for each weight.</p>\n", out);
 }
 
-static void head(const cli_comparison *c, FILE *out)
+void cli_report_head(const char *title, FILE *out)
 {
     fputs("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
           "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-          "img-src data:; style-src 'unsafe-inline'\">\n<title>Optimizers on ", out);
-    escape(out, c->study.data);
-    fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n<h1>%zu %s on ", style,
-            c->count, c->count == 1 ? "optimizer" : "optimizers");
-    escape(out, c->study.data);
+          "img-src data:; style-src 'unsafe-inline'\">\n<title>", out);
+    cli_report_escape(out, title);
+    fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n<h1>", style);
+}
+
+static void head(const cli_comparison *c, FILE *out)
+{
+    char title[120];
+    snprintf(title, sizeof title, "Optimizers on %.90s", c->study.data);
+    cli_report_head(title, out);
+    fprintf(out, "%zu %s on ", c->count, c->count == 1 ? "optimizer" : "optimizers");
+    cli_report_escape(out, c->study.data);
     fputs("</h1>\n", out);
     about(c, out);
 }
@@ -336,10 +348,10 @@ int cli_report_page(const cli_comparison *c, const cli_picture *picture, FILE *o
     fputs("<h2>Curves</h2>\n", out);
     snprintf(alternative, sizeof alternative, "Training loss and test %.40s over the epochs, one "
              "curve for each optimizer", goal);
-    const int code = pictures(picture, alternative, out);
+    const int code = cli_report_pictures(picture, alternative, out);
     fputs("<figcaption>Epoch 0 is the network before training. From then on the training loss is the "
           "mean over the epoch's batches, and the test ", out);
-    escape(out, goal);
+    cli_report_escape(out, goal);
     fputs(" is measured at the epoch's end", out);
     if (c->seeds > 1)
         fprintf(out, "; curves are means over the %zu seeds, and the bands reach from the least to the "
@@ -351,7 +363,7 @@ int cli_report_page(const cli_comparison *c, const cli_picture *picture, FILE *o
     rates(c, out);
     tried(c, out);
     fputs("<h2>Made by</h2>\n", out);
-    command(c, out);
+    cli_report_command(c, out);
     fputs("<p class=\"soft\">The folder holds this page, the curves as <code>curves.png</code> "
           "and <code>curves.svg</code>, and the numbers as <code>curves.csv</code> and "
           "<code>results.csv</code>.</p>\n</main>\n</body>\n</html>\n", out);

@@ -12,7 +12,7 @@ enum {
     WIDTH = 820, LEFT = 46, TOP = 76, PANEL = 340,  /* pixels                           */
     FIRST = 400, GAP = 76, SECOND = 264,            /* widths of the panels, and between */
     KEY = TOP + PANEL + 60, KEY_ROW = 20, LABEL = 55, /* letters of a label            */
-    ACROSS = 160, DOWN = 130,                       /* of the grid that contours are from */
+    ACROSS = 160, DOWN = 130,                       /* of the usual grid for contours     */
     LEVELS = 14,
     WHOLE = 500, MOST = 1500,                       /* points drawn: all at first, then so
                                                        many of the rest                   */
@@ -30,6 +30,7 @@ typedef struct {
     size_t stride;           /* of the points that are drawn after the first ones */
     size_t longest, points;  /* steps of the longest path, and how many are drawn */
     double low, high;        /* of the second panel                               */
+    int across, down;        /* of the grid                                       */
     size_t order[CLI_PATHS]; /* in which paths are drawn                          */
     double level[LEVELS];
 } sheet;
@@ -80,13 +81,25 @@ static double place(const lab_surface *surface, int axis, int i, int all)
     return surface->low[axis] + (surface->high[axis] - surface->low[axis]) * i / all;
 }
 
-/* What goes to and fro covers much, so long paths are drawn below others. */
+/* How much a path turns: a straight one not at all, however long it is. */
+static double roughness(const lab_trace *trace)
+{
+    double sum = 0;
+    for (size_t k = 1; k + 1 < trace->count; k++) {
+        const double *a = trace->points[k - 1].w, *b = trace->points[k].w, *c = trace->points[k + 1].w;
+        const double bend = hypot(a[0] - 2 * b[0] + c[0], a[1] - 2 * b[1] + c[1]);
+        if (isfinite(bend)) sum += bend;
+    }
+    return sum;
+}
+
+/* What goes to and fro covers much, so the noisiest paths are drawn below others. */
 static void find_order(sheet *s)
 {
     for (size_t i = 0; i < s->t->count; i++) {
         size_t k = i;
-        const double length = s->t->paths[i].trace.length;
-        for (; k && s->t->paths[s->order[k - 1]].trace.length < length; k--)
+        const double rough = roughness(&s->t->paths[i].trace);
+        for (; k && roughness(&s->t->paths[s->order[k - 1]].trace) < rough; k--)
             s->order[k] = s->order[k - 1];
         s->order[k] = i;
     }
@@ -95,14 +108,14 @@ static void find_order(sheet *s)
 /* Levels from one share of the picture to another, in equal ratios. */
 static int find_levels(sheet *s)
 {
-    const size_t count = (ACROSS + 1) * (DOWN + 1);
+    const size_t count = (size_t)(s->across + 1) * (size_t)(s->down + 1);
     double *values = calloc(count, sizeof *values);
     if (!values) return cli_no_memory();
     size_t n = 0;
-    for (int j = 0; j <= DOWN; j++)
-        for (int i = 0; i <= ACROSS; i++) {
-            const double w[2] = { place(s->t->surface, 0, i, ACROSS),
-                                  place(s->t->surface, 1, j, DOWN) };
+    for (int j = 0; j <= s->down; j++)
+        for (int i = 0; i <= s->across; i++) {
+            const double w[2] = { place(s->t->surface, 0, i, s->across),
+                                  place(s->t->surface, 1, j, s->down) };
             values[n++] = s->t->surface->value(w);
         }
     qsort(values, n, sizeof *values, ascending);
@@ -118,9 +131,9 @@ static void contours(const sheet *s)
 {
     const lab_surface *surface = s->t->surface;
     fprintf(s->out, "$grid << END\n");
-    for (int j = 0; j <= DOWN; j++) {
-        for (int i = 0; i <= ACROSS; i++) {
-            const double w[2] = { place(surface, 0, i, ACROSS), place(surface, 1, j, DOWN) };
+    for (int j = 0; j <= s->down; j++) {
+        for (int i = 0; i <= s->across; i++) {
+            const double w[2] = { place(surface, 0, i, s->across), place(surface, 1, j, s->down) };
             fprintf(s->out, "%.6g %.6g %.6g\n", w[0], w[1], surface->value(w));
         }
         fputc('\n', s->out);
@@ -362,7 +375,8 @@ int cli_trace_draw(const cli_tracing *t, cli_format format, FILE *out)
 {
     char *script = NULL;
     size_t size = 0;
-    sheet s = { .t = t, .format = format };
+    const int fine = t->surface->fine ? t->surface->fine : 1;
+    sheet s = { .t = t, .format = format, .across = fine * ACROSS, .down = fine * DOWN };
     find_range(&s);
     find_order(&s);
     find_legend(&s);

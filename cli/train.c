@@ -81,6 +81,13 @@ static int prepare(cli_training *t)
     return t->header && t->history ? CLI_OK : cli_no_memory();
 }
 
+static void wrapped(const cli_training *t, const char *head, const char *text)
+{
+    fprintf(t->out, "%-10s", head);
+    cli_wrap(t->out, 10, 10, 79, text);
+    fputc('\n', t->out);
+}
+
 static void print_head(const cli_training *t)
 {
     char text[CLI_TASK_ROOM], number[CLI_NUMBER_ROOM] = "default", storage[CLI_STORAGE_ROOM];
@@ -89,13 +96,9 @@ static void print_head(const cli_training *t)
     const size_t lr = eden_rule_hyper_index(t->settings.rule, "lr");
     if (lr != SIZE_MAX) cli_print_number(t->settings.values[lr], number);
     cli_put(t->out, "data      ", lab_run_problem(t->run)->data, "\n");
-    fprintf(t->out, "%10s%s\n%-10s%s\n", "", cli_source_describe(&t->data, lab_run_problem(t->run), text), "model",
-            lab_run_problem(t->run)->network);
-    if (lab_run_problem(t->run)->start) {
-        fprintf(t->out, "%-10s", "start");
-        cli_wrap(t->out, 10, 10, 79, lab_run_problem(t->run)->start);
-        fputc('\n', t->out);
-    }
+    wrapped(t, "", cli_source_describe(&t->data, lab_run_problem(t->run), text));
+    wrapped(t, "model", lab_run_problem(t->run)->network);
+    if (lab_run_problem(t->run)->start) wrapped(t, "start", lab_run_problem(t->run)->start);
     const int column = fprintf(t->out, "%-10s%s, lr %s (", "optimizer", t->settings.name, number);
     cli_wrap(t->out, 10, column, 79, t->source);
     fprintf(t->out, ")\n");
@@ -173,16 +176,17 @@ static int loop(cli_training *t)
 
 static void print_test(const cli_training *t, double loss, double metric)
 {
-    char text[CLI_METRIC_ROOM];
+    char text[CLI_METRIC_ROOM], line[400];
     const lab_metric *m = &lab_run_progress(t->run)->metric;
-    fprintf(t->out, "%-10sloss %.4f%s%s", "test", loss, *m->loss_unit ? " " : "", m->loss_unit);
-    if (m->name) fprintf(t->out, ", %s %s", m->name, cli_metric_text(m, metric, 0, text));
+    int n = snprintf(line, sizeof line, "loss %.4f%s%.60s", loss, *m->loss_unit ? " " : "", m->loss_unit);
+    if (m->name)
+        n += snprintf(line + n, sizeof line - (size_t)n, ", %.60s %s", m->name, cli_metric_text(m, metric, 0, text));
     const lab_fact *facts = lab_run_progress(t->run)->facts;
     for (int i = 0; facts && i < LAB_FACTS; i++)
         if (facts[i].metric.name && !isnan(facts[i].value))
-            fprintf(t->out, ", %s %s", facts[i].metric.name,
-                    cli_metric_text(&facts[i].metric, facts[i].value, 0, text));
-    fputc('\n', t->out);
+            n += snprintf(line + n, sizeof line - (size_t)n, ", %.60s %s", facts[i].metric.name,
+                          cli_metric_text(&facts[i].metric, facts[i].value, 0, text));
+    wrapped(t, "test", line);
 }
 
 static void print_end(const cli_training *t)

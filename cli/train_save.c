@@ -54,10 +54,10 @@ static const char *goal_text(const lab_progress *p, char text[GOAL_ROOM])
 {
     char number[CLI_METRIC_ROOM];
     const lab_metric *m = &p->metric;
-    if (m->name)
+    if (lab_goal_is_metric(m))
         snprintf(text, GOAL_ROOM, "%.40s %s", m->name, cli_metric_text(m, p->best, 0, number));
     else
-        snprintf(text, GOAL_ROOM, "test loss %.4f%s%.20s", p->best, *m->loss_unit ? " " : "", m->loss_unit);
+        snprintf(text, GOAL_ROOM, "test %.40s %.4f%s%.20s", m->goal ? m->goal : "loss", p->best, *m->loss_unit ? " " : "", m->loss_unit);
     return text;
 }
 

@@ -94,15 +94,19 @@ double cli_goal(const lab_metric *metric, const cli_point *point)
     return lab_goal(metric, point->test_loss, point->metric);
 }
 
-const char *cli_goal_name(const lab_metric *metric) { return metric->name ? metric->name : "loss"; }
-double cli_goal_scale(const lab_metric *metric) { return metric->name ? metric->scale : 1; }
+const char *cli_goal_name(const lab_metric *metric)
+{
+    return lab_goal_is_metric(metric) ? metric->name : metric->goal ? metric->goal : "loss";
+}
+double cli_goal_scale(const lab_metric *metric) { return lab_goal_is_metric(metric) ? metric->scale : 1; }
+const char *cli_goal_unit(const lab_metric *metric) { return lab_goal_is_metric(metric) ? metric->unit : ""; }
 
 const char *cli_goal_text(const lab_metric *metric, double value, double spread,
                           char text[CLI_GOAL_ROOM])
 {
     const double x = cli_goal_scale(metric) * value, d = cli_goal_scale(metric) * spread;
     const int digits = metric->decimals < 2 ? metric->decimals : 2;
-    const int plain = metric->name && fabs(x) < 1e5; /* a perplexity may be anything */
+    const int plain = lab_goal_is_metric(metric) && fabs(x) < 1e5; /* a perplexity may be anything */
     if (!isfinite(value))
         snprintf(text, CLI_GOAL_ROOM, "-");
     else if (plain && isfinite(spread))

@@ -41,13 +41,14 @@ int cli_trial_train(cli_trial *trial, const cli_source *source, const lab_config
 /* The point of a network that nothing has trained. */
 int cli_trial_untrained(cli_point *point, const cli_source *source, const lab_config *config);
 
-/* ---- what is judged: the metric, or without one the test loss ------------------------ */
+/* ---- what is judged: the metric, or else the test loss ------------------------------- */
 
 double cli_goal(const lab_metric *metric, const cli_point *point);
 
-/* "accuracy" or "loss", and what a value is multiplied by for people. */
+/* "accuracy", "distance" or "loss", and what a value is multiplied by for people. */
 const char *cli_goal_name(const lab_metric *metric);
 double cli_goal_scale(const lab_metric *metric);
+const char *cli_goal_unit(const lab_metric *metric); /* "%", "" */
 
 /* A value, and its spread unless that is NaN: "95.83 +- 0.21". Returns `text`. */
 #define CLI_GOAL_ROOM 64

@@ -176,7 +176,7 @@ static void search_panel(const cli_tuning *t, const frame *f, FILE *out)
 {
     char title[120];
     const lab_metric *m = &t->study.metric;
-    const char *unit = m->name ? m->unit : m->loss_unit;
+    const char *unit = lab_goal_is_metric(m) ? m->unit : m->loss_unit;
     snprintf(title, sizeof title, "Search, %llu epoch%s each: test %.30s%s%.30s%s",
              (unsigned long long)t->study.config.epochs, t->study.config.epochs == 1 ? "" : "s",
              cli_goal_name(m), *unit ? ", " : "", unit, f->log ? " (log scale)" : "");

@@ -115,10 +115,10 @@ static void tell_range(const cli_tuning *t, FILE *out)
 
 static void heading(const lab_metric *m, char head[40], char unit[16])
 {
-    snprintf(head, 40, "%.38s", m->name ? m->name : "TEST LOSS");
+    snprintf(head, 40, "%.38s", m->name ? cli_goal_name(m) : "TEST LOSS");
     for (char *s = head; *s; s++)
         if (*s >= 'a' && *s <= 'z') *s = (char)(*s - 'a' + 'A');
-    snprintf(unit, 16, "%.15s", m->name ? m->unit : "");
+    snprintf(unit, 16, "%.15s", cli_goal_unit(m));
 }
 
 static void tell_search(const cli_tuning *t, FILE *out)

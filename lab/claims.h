@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 typedef struct {
-    const char *id, *topic;
+    const char *id, *topic; /* the latter as a heading                                */
     const char *sentence;   /* as it is said                                          */
     const char *line;       /* of both sides, from the command's name on; "{mnist}"
                                stands for a folder of the user's                      */
@@ -28,5 +28,16 @@ typedef struct {
 /* The i-th claim, or NULL past the end; and the one of that name, or NULL. */
 const lab_claim *lab_claim_at(size_t i);
 const lab_claim *lab_claim_find(const char *id);
+
+/* What docs/evidence.md, the page that was measured last, says of a claim. */
+typedef struct {
+    const char *id;
+    const char *verdict;    /* "holds", "does not hold", "undecided", "not run"       */
+    const char *effect;     /* "0.93 times [0.85, 1.03]"                              */
+    unsigned runs;          /* of each side                                           */
+} lab_measured;
+
+/* NULL: the page does not have it. */
+const lab_measured *lab_measured_find(const char *id);
 
 #endif

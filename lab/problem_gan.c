@@ -103,12 +103,14 @@ static eden_status create(lab_problem **out, const lab_config *config, const voi
                                 .rises = 1 }, NAN };
     p->facts[1] = (lab_fact){ { .name = "as asked", .unit = "%", .scale = 100, .decimals = 1,
                                 .rises = 1 }, NAN };
+    /* Noise is taken for a digit with confidence, too: what is judged is the distance. */
     p->base = (lab_problem){ .kind = &lab_adversarial, .data = p->data->name, .hash = p->data->hash,
                              .batches = EPOCH, .facts = p->facts,
                              .part = { p->gan.generator, p->gan.discriminator },
                              .metric = { .name = "confident", .unit = "%", .scale = 100,
                                          .decimals = 1, .rises = 1,
-                                         .loss_unit = "from real ones" } };
+                                         .loss_unit = "from real ones",
+                                         .goal = "distance" } };
     lab_network_pair(&p->base, p->network);
     *out = &p->base;
     return EDEN_OK;

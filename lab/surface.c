@@ -127,7 +127,7 @@ static const lab_surface surfaces[] = {
       .shows = "a bent valley with a flat floor: only speed along it helps",
       .value = rosenbrock, .gradient = rosenbrock_gradient, .start = { -1.2, 1 },
       .low = { -2, -1 }, .high = { 2, 2.5 }, .minima = { { 1, 1 } }, .minimum_count = 1,
-      .near = 0.1, .steps = 1000 },
+      .fine = 2, .near = 0.1, .steps = 1000 },
     { .name = "beale", .formula = "(1.5 - x + x y)^2 + (2.25 - x + x y^2)^2 + (2.625 - x + x y^3)^2",
       .shows = "steep walls around a flat plain: one rate has to suit both",
       .value = beale, .gradient = beale_gradient, .start = { 0.7, 1.4 }, .low = { -0.5, -1 },

@@ -19,6 +19,8 @@ typedef struct {
     double low[2], high[2];            /* the part that is drawn                       */
     double minima[LAB_MINIMA][2];
     size_t minimum_count;
+    int fine;                          /* its valley is so narrow that contours want
+                                          this many times the usual grid; 0: as usual  */
     double near;                       /* a minimum is reached at this distance        */
     double noise;                      /* standard deviation in each gradient, or 0    */
     uint64_t steps;                    /* to take unless told otherwise                */

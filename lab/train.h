@@ -43,14 +43,17 @@ typedef struct {
     int decimals;
     int rises;              /* 1: more is better                                */
     const char *loss_unit;  /* behind a loss: "nats a byte", ""                 */
+    const char *goal;       /* where the test loss says more of a network than the
+                               metric does, its name: "distance"; else NULL     */
 } lab_metric;
 
-/* What a trained network is judged by: the metric, or without one the test loss. */
+/* What a trained network is judged by: the metric, or else the test loss. */
+static inline int lab_goal_is_metric(const lab_metric *m) { return m->name && !m->goal; }
 static inline double lab_goal(const lab_metric *m, double loss, double metric)
 {
-    return m->name ? metric : loss;
+    return lab_goal_is_metric(m) ? metric : loss;
 }
-static inline int lab_goal_rises(const lab_metric *m) { return m->name && m->rises; }
+static inline int lab_goal_rises(const lab_metric *m) { return lab_goal_is_metric(m) && m->rises; }
 int lab_goal_better(const lab_metric *metric, double a, double b); /* a than b; NaN is worst */
 
 /* Another measurement of the last evaluation; NaN before it. */

@@ -322,7 +322,7 @@ static const char *bad_for(const lab_run *run, const lab_saved *saved)
                                : !saved->loss_rows != !saved->step)
         return "lab.loss_rows";
     if (saved->best_epoch > saved->step / run->epoch_steps) return "lab.best_epoch";
-    return metric->name && !is_share(metric, saved->best) ? "lab.best" : NULL;
+    return lab_goal_is_metric(metric) && !is_share(metric, saved->best) ? "lab.best" : NULL;
 }
 
 static void take_over(lab_run *run, const lab_saved *saved)

@@ -67,6 +67,25 @@ class Advice(InFolder):
             for claim in self.advice(task)["claims"]:
                 self.assertIn(claim, text)
 
+    def test_found(self):
+        """Each claim comes with what the page of evidence says of it."""
+        page = {}
+        for line in (SOURCE / "docs/evidence.md").read_text().splitlines():
+            if line.startswith("| `"):
+                cells = line.strip("| ").split(" | ")
+                page[cells[0].strip("`")] = (cells[-1].strip("*"), cells[-2], cells[-3])
+        told = 0
+        for task in TASKS:
+            one, text = self.advice(task), " ".join(self.eden(0, "advise", task).split())
+            self.assertEqual([claim["claim"] for claim in one["evidence"]], one["claims"])
+            for claim in one["evidence"]:
+                verdict, effect, runs = page.get(claim["claim"], (None, None, 0))
+                self.assertEqual((claim["verdict"], claim["effect"]), (verdict, effect))
+                found = f"{verdict} here, {effect}, {runs} run{'s' * (runs != '1')} of each" if int(runs) else "not measured yet"
+                self.assertIn(f"{claim['sentence']}: {found} (eden evidence {claim['claim']})", text)
+                told += int(runs) > 0
+        self.assertGreater(told, 5)
+
     @unittest.skipUnless(CC, "no compiler")
     def test_code(self):
         """The lines of C compile, and the library takes what they say."""
@@ -75,6 +94,7 @@ class Advice(InFolder):
                 text = self.eden(0, "advise", task, *more)
                 code = "\n".join(line for line in text.splitlines() if re.match(r"    \S.*;", line))
                 self.assertGreater(code.count(";"), 4)
+                self.assertEqual(self.advice(task, *more)["code"].splitlines(), [line[4:] for line in code.splitlines()])
                 code = re.sub(r"(eden_(?:optimizer_create|set_text|schedule|add_group|add_tensor)\(.*\));",
                               r"if (\1) { puts(error.text); return 1; }", code)
                 (self.folder / "p.c").write_text(
@@ -95,6 +115,8 @@ class Advice(InFolder):
     def test_questions(self):
         """On a terminal it asks; an empty answer takes the default."""
         for answers, found in ((b"language\n1000000\n\n1.2e7\n", "bf16"), (b"\n\n\n\n", "f32"),
+                               (b"langauge\nlanguage\nmany\n124M\n0\n1.5\n64\nmuch\n2G\n", "for 124,000,000 weights"),
+                               (b"x\ny\nz\n", "3 answers were no task of the list"),
                                (b"vision\n\n100000\n\n", "large batches")):
             keyboard, terminal = pty.openpty()
             process = subprocess.Popen([EDEN, "advise"], stdin=terminal, stdout=terminal, stderr=terminal)
@@ -109,7 +131,7 @@ class Advice(InFolder):
                 if not piece:
                     break
                 text += piece
-            self.assertEqual(process.wait(20), 0)
+            self.assertEqual(process.wait(20), 64 if b"x" == answers[:1] else 0)
             os.close(keyboard)
             self.assertIn(b"Task [other]:", text)
             self.assertIn(found, " ".join(text.decode().split()))
@@ -117,6 +139,11 @@ class Advice(InFolder):
     def test_refused(self):
         self.assertIn("unknown task 'visoin'; did you mean 'vision'?", self.eden(64, "advise", "visoin"))
         self.assertIn("--memory '24 apples' is no size", self.eden(64, "advise", "rl", "--memory", "24 apples"))
+        for wrong in "0", "1.5", "many", "24GiB", "1e14", "-3":
+            self.assertIn(f"--params '{wrong}' is no number of weights",
+                          self.eden(64, "advise", "rl", f"--params={wrong}"))
+        self.assertEqual(self.advice("rl", "--params", "124M"), self.advice("rl", "--params", "124000000"))
+        self.assertIn("--batch '0' is no number of examples", self.eden(64, "advise", "rl", "--batch", "0"))
         self.assertIn("--memory '0' is no size", self.eden(64, "advise", "rl", "--memory", "0"))
         self.assertIn("no task is given", self.eden(64, "advise", "--batch", "3"))
         self.assertIn("vision       images", self.eden(0, "advise"))

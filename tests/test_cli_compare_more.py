@@ -245,7 +245,22 @@ class Bands(Case):
                                     for row in blocks["b0_1"]), x)
         self.assertGreaterEqual(found, 2)
         self.assertIn("filledcurves", script)
-        self.assertIn("mean and range of 3 seeds", script)
+        self.assertIn("mean and range of seeds 1 to 3", script)
+
+    def test_some_reach(self):
+        """A target that not every seed reaches: how many do, on what machine, with which seeds."""
+        words = ["digits", "--optimizers", "sgd", "--widths", "16", "--epochs", "3", "--seeds", "3", "--threads", "1"]
+        runs = json.loads(self.run_eden(0, "compare", *words, "--json").stdout)["optimizers"][0]["runs"]
+        best = sorted(max(e["test_accuracy"] for e in run["epochs"]) for run in runs)
+        self.assertLess(best[0], best[1])
+        words += ["--target", str(100 * (best[0] + best[1]) / 2)]
+        self.assertEqual(json.loads(self.run_eden(0, "compare", *words, "--json").stdout)["optimizers"][0]["reached"], 2)
+        self.report(*words)
+        page = (self.folder / "r" / "index.html").read_text(encoding="utf-8")
+        self.assertIn(">2 of 3 seeds reached</td>", page)
+        self.assertRegex(page, r"eden \S+, seeds 1 to 3; .+, \d+ cores?</p>")
+        self.assertNotIn(os.uname().nodename, page)
+        self.assertIn(" 2/3 seeds ", self.run_eden(0, "compare", *words).stdout)
 
     def test_one_seed_has_none(self):
         script, _ = self.report("digits", "--optimizers", "sgd", "--epochs", "1")

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
@@ -90,23 +91,80 @@ class Runs(Evidence):
         other, = self.claims("adam-untuned", "--quick", "--seeds", "3", "--results", "r.jsonl")
         self.assertNotEqual(other["effect"], claim["effect"])
 
+    def test_tie(self):
+        """Where both sides do as well in every run, nothing is shown."""
+        words = ["adam-untuned", "--quick", "--seeds", "3", "--results", "r.jsonl"]
+        self.claims(*words)
+        rows = self.rows()
+        for row in rows:
+            row["values"]["test_accuracy"] = 1
+        self.write_rows(rows)
+        claim, = self.claims(*words)
+        self.assertEqual((claim["effect"], claim["verdict"]), (0, "undecided"))
+        text = " ".join(self.eden(0, "evidence", *words).split())
+        self.assertIn("the same in every run", text)
+        self.assertIn("0 hold, 0 do not hold, 1 undecided", text)
+
+    def rows(self):
+        return [json.loads(line) for line in (self.folder / "r.jsonl").read_text().splitlines()]
+
+    def write_rows(self, rows):
+        (self.folder / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def tried(self, claim, side):
+        """Losses by rate, of all seeds of the search."""
+        losses = {}
+        for row in self.rows():
+            seed = re.search(r" --seed (10\d\d) ", row["line"])
+            ours = row["line"].startswith(f"{claim['line']} {side} -") and \
+                ("--schedule" in side or "--schedule" not in row["line"])
+            if seed and ours:
+                losses.setdefault(row["values"]["settings"]["lr"], []).append(row["values"]["test_loss"])
+        return losses
+
     def test_search(self):
-        """Both sides try as many rates, and take the one with the least loss."""
-        claim, = self.claims("schedule-adam", "--quick", "--seeds", "2", "--results", "r.jsonl")
-        rows = [json.loads(line) for line in (self.folder / "r.jsonl").read_text().splitlines()]
-        for side, name in zip(claim["sides"], ("first_lr", "second_lr")):
-            tried = [row["values"] for row in rows if "--seed 1001 " in row["line"]
-                     and row["line"].startswith(f"{claim['line']} {side} -") and
-                     ("--schedule" in side or "--schedule" not in row["line"])]
-            self.assertEqual(len(tried), claim["rates_searched"])
-            best = min(tried, key=lambda values: values["test_loss"])
-            self.assertAlmostEqual(claim[name], best["settings"]["lr"], delta=1e-6)
+        """Both sides try as many rates and seeds, and take the one with the least loss; a best at
+        the edge is gone past."""
+        words = ["schedule-adam", "--quick", "--seeds", "2", "--results", "r.jsonl"]
+        claim, = self.claims(*words)
+        self.check_search(claim)
+        # Pretend that the largest rate of one side does best: larger ones are tried, as many by the other side.
+        side = claim["sides"][0]
+        usual = next(row["values"]["settings"]["lr"] for row in self.rows() if f"{side} --seed 10" in row["line"])
+        top = float(f"{3 * usual:.2g}")
+        first = [usual, top, float(f"{usual / 3:.2g}")]
+        rows = [row for row in self.rows() if any(math.isclose(row["values"]["settings"]["lr"], lr, rel_tol=1e-6) for lr in first)]
+        for row in rows:
+            if " --seed 10" in row["line"] and row["values"]["settings"]["lr"] == top:
+                row["values"]["test_loss"] = 1e-6
+        self.write_rows(rows)
+        claim, = self.claims(*words)
+        self.check_search(claim)
+        self.assertGreater(max(self.tried(claim, side)), 2 * top)
+
+    def check_search(self, claim):
+        for number, (side, name) in enumerate(zip(claim["sides"], ("first_lr", "second_lr"))):
+            losses = self.tried(claim, side)
+            self.assertEqual({len(values) for values in losses.values()}, {claim["search_seeds"]})
+            self.assertGreater(claim["search_seeds"], 1)
+            self.assertEqual(len(losses), claim["rates_searched"])
+            best = min(losses, key=lambda rate: sum(losses[rate]))
+            self.assertAlmostEqual(claim[name], best, delta=1e-6)
+            edge = best in (min(losses), max(losses))
+            self.assertEqual(claim["at_edge"][number], edge)
+            self.assertTrue(not edge or len(losses) == 5, losses)
 
     @unittest.skipUnless(shutil.which("gnuplot"), "gnuplot is not installed")
     def test_page(self):
         self.eden(0, "evidence", "adam-untuned", "momentum-ravine", "speed-lamb", "--quick", "--seeds", "2", "-o", "e.md")
         text = (self.folder / "e.md").read_text()
         self.assertIn("![The ratios with their intervals](e.svg)", text)
+        self.assertIn("Made by `eden evidence adam-untuned momentum-ravine speed-lamb --quick --seeds 2 -o e.md` of Eden",
+                      text)
+        self.assertRegex(text, r" of Eden \S+ on .+, \d+ cores?; `eden")
+        self.assertNotIn(os.uname().nodename, text)
+        self.assertRegex(text, r"\. 1 claim holds here, |\. [023] claims hold here, ")
+        self.assertEqual([line for line in text.splitlines() if line.startswith("## ")], ["## Momentum", "## Adam", "## Speed"])
         rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
         self.assertEqual([len(row) for row in rows], [7, 7, 7])
         self.assertTrue(all(row[-1].strip("* |") in VERDICTS for row in rows))

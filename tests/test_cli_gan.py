@@ -63,11 +63,39 @@ class Learns(Case):
         records = [json.loads(line) for line in (self.folder / "l").read_text().splitlines()]
         self.assertEqual(len(records), 1 + 500 + 2)
         self.assertIn("test_least_class", records[-1])
-        line = next(line for line in said.splitlines() if line.startswith("test "))
-        self.assertRegex(line, r"least class \d+\.\d%, as asked \d+\.\d%$")
+        self.assertLess(max(map(len, said.splitlines())), 80)
+        line = re.search(r"^test .*(\n .*)*", said, re.M)[0]
+        self.assertRegex(line, r"least\s+class\s+\d+\.\d%,\s+as\s+asked\s+\d+\.\d%$")
         self.assertIn(line, self.eden("train", "gan", "--resume", "s", "--eval"))
         both = json.loads(self.eden("train", "gan", "--resume", "s", "--eval", "--json"))
         self.assertEqual(both["test_as_asked"], records[-1]["test_as_asked"])
+
+
+class Judged(Case):
+    """By the distance, which noise has much of, and not by confidence, which noise has as well."""
+    FEW = ["--widths", "16", "--epochs", "2", "--threads", "1", "--json"]
+
+    def test_compare(self):
+        said = json.loads(self.eden("compare", "gan", "--optimizers", "adam", "--budget", "3", *self.FEW))
+        one, = said["optimizers"]
+        self.assertEqual((said["metric"]["name"], said["metric"]["rises"]), ("distance", False))
+        tried = {rate["lr"]: rate["test_distance"] for rate in one["rates_tried"]}
+        self.assertEqual(one["lr"], min(tried, key=tried.get))
+        run = json.loads(self.eden("train", "gan", "--lr", str(one["lr"]), *self.FEW))
+        self.assertAlmostEqual(one["test_distance"]["mean"], run["test_loss"], delta=1e-3)
+        last = one["runs"][0]["epochs"][-1]
+        for name in "test_loss", "test_confident":
+            self.assertAlmostEqual(last[name], run[name], delta=1e-3)
+        untrained, = said["control"]["runs"][0]["epochs"]
+        self.assertGreater(untrained["test_loss"], run["test_loss"])
+        self.assertGreater(untrained["test_confident"], run["test_confident"])
+
+    def test_tune(self):
+        said = json.loads(self.eden("tune", "gan", "--budget", "3", "--range-steps", "60", *self.FEW))
+        tried = {rate["lr"]: rate["test_distance"] for rate in said["tries"]}
+        self.assertEqual(said["recommended"]["lr"], min(tried, key=tried.get))
+        text = self.eden("tune", "gan", "--budget", "2", "--range-steps", "60", *self.FEW[:-1])
+        self.assertRegex(text, "(?s)DISTANCE.*has the best test distance")
 
 
 class Sheet(Case):

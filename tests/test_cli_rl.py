@@ -39,6 +39,7 @@ class Learns(Case):
                      "policy 4-8-2 and value 4-8-1", "epoch 2/2", "of the steps missed, return"]:
             self.assertIn(part, said)
         self.assertNotIn("sample", said)
+        self.assertLess(max(map(len, said.splitlines())), 80)
         records = [json.loads(line) for line in (self.folder / "l").read_text().splitlines()]
         self.assertEqual(len(records), 1 + 8 + 2)
         self.assertEqual(records[0]["clip"], 0.5)

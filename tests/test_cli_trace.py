@@ -127,6 +127,12 @@ class Table(Case):
         self.assertAlmostEqual(firsts[0], 0.1 * 2 ** 0.5, places=4)
         self.assertAlmostEqual(firsts[1] / firsts[0], 0.1 / 0.001 ** 0.5, places=2)
 
+    def test_steps_of_one_length(self):
+        """Where steps never shrink, the rate is one whose path ends at the minimum all the same."""
+        for surface, least in ("ravine", 1e-4), ("plateau", 1e-4), ("saddle", 1e-3), ("noisy", 0.11), ("beale", 0.11):
+            one, = json.loads(said(surface, "--json", "--optimizers", "lion"))["optimizers"]
+            self.assertLess(one["distance"], least, surface)
+
     def test_settings_and_rates(self):
         rows = rows_of(said("ravine", "--lr", "0.01", "--optimizers", "sgd,adam"))
         self.assertEqual([cells[0] for cells in rows.values()], ["0.01", "0.01"])

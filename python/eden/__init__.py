@@ -8,10 +8,18 @@ Each is imported by itself, and needs its library only then.
 from ._native import Error, FileError, FormatError, GradientError, lib as _lib
 
 __version__ = _lib.eden_version().decode()
-__all__ = ["Error", "FileError", "FormatError", "GradientError", "rules"]
+__all__ = ["Error", "FileError", "FormatError", "GradientError", "numpy", "rules", "torch"]
 
 
-def rules():
+def rules() -> "list[str]":
     """The names of all rules."""
     from ._rules import RULES
     return [rule.name for rule in RULES]
+
+
+def __getattr__(name):
+    """`import eden` is enough: a module is loaded when it is first asked for."""
+    if name in ("torch", "numpy"):
+        import importlib
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -221,8 +221,27 @@ def encode(text, what="a name"):
     return data
 
 
+def plain(value):
+    """A number of another library as Python's, where that is exact. Text and times of NumPy would become
+    numbers, too."""
+    if type(value).__name__ in ("bool_", "bool"):
+        return bool(value)
+    dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", "f") not in "fiu" and "float" not in dtype.name:
+        raise TypeError_(f"a setting has to be a real number, not {value!r}")
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(plain, value))
+    if not isinstance(value, int) and hasattr(value, "__index__"):
+        try:
+            return value.__index__()
+        except TypeError:
+            pass
+    return value
+
+
 def number(value, what):
     """A double that is exactly the value."""
+    value = plain(value)
     if isinstance(value, bool) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
         raise TypeError_(f"{what} has to be a number, not {value!r}")
     try:
@@ -236,6 +255,7 @@ def number(value, what):
 
 def whole(value, what, most=2**64 - 1):
     """A count that fits, exactly."""
+    value = plain(value)
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError_(f"{what} has to be a whole number, not {value!r}")
     result = value.__index__()

@@ -5,6 +5,7 @@ elsewhere, what its arguments are and what its state is called there; a rule tha
 not say gets a class of its own name with its own settings, of which beta1, beta2, ...
 become one argument `betas`, as is usual.
 """
+import copy
 import ctypes
 import inspect
 import re
@@ -47,7 +48,7 @@ class Hyper:
             return "True or False"
         low = f"above {self.low:g}" if self.low_open else f"at least {self.low:g}"
         if self.high == float("inf"):
-            return low
+            return f"finite and {low}"
         return f"{low}, {'below' if self.high_open else 'at most'} {self.high:g}"
 
 
@@ -91,6 +92,17 @@ class Argument:
                 values[hyper.index] = self._read_one(hyper, part, epsilon)
             except ValueError_ as error:
                 raise ValueError_(f"{self.name}: {error}" if self.tuple else str(error)) from None
+
+    def range(self, hyper):
+        """Of what is given for a setting, which may be its opposite."""
+        if self.sign > 0:
+            return hyper.range()
+        turned = copy.copy(hyper)
+        turned.low, turned.high = 0.0 - hyper.high, 0.0 - hyper.low
+        turned.low_open, turned.high_open = hyper.high_open, hyper.low_open
+        if hyper.high < float("inf"):
+            return turned.range()
+        return f"finite and {'below' if turned.high_open else 'at most'} {turned.high:g}"
 
     def _read_one(self, hyper, value, epsilon):
         if value is None and hyper.index in self.missing:
@@ -170,7 +182,8 @@ class Spelling:
         return self.check(values)
 
     def check(self, values):
-        """What a class of another library sets without being asked gives way where it would do nothing."""
+        """What a class of another library sets without being asked, or takes where it does nothing, gives way
+        where it would do nothing."""
         waived = set()
         while True:
             index, why = ctypes.c_size_t(), ctypes.c_char_p()
@@ -179,13 +192,28 @@ class Spelling:
             if not status:
                 return values
             at = index.value
-            if at in self.fixed and at not in waived:
+            sentence = self._sentence(values) if why.value else ""
+            idle = " has no effect " in sentence and self.peer and self.rule.hypers[at].kind == REAL
+            if (at in self.fixed or idle) and at not in waived:
                 waived.add(at)
                 values[at] = self.rule.hypers[at].initial
                 continue
-            raise self._refusal(status, values, at, why.value)
+            raise self._refusal(status, values, at, sentence)
 
-    def _refusal(self, status, values, at, why):
+    def _sentence(self, values):
+        """What the library says of settings that do not go together."""
+        handle, error = ctypes.c_void_p(), _native.CError()
+        config = _native.Config(size=ctypes.sizeof(_native.Config), threads=1)
+        _native.call("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
+        try:
+            for hyper, value in zip(self.rule.hypers, values):
+                _native.call("eden_set", handle, None, hyper.name.encode(), value)
+            lib.eden_step(handle, ctypes.byref(error))  # of no tensors: it looks at the settings
+        finally:
+            lib.eden_optimizer_destroy(handle)
+        return error.text.decode("utf-8", "replace").partition(": ")[2]
+
+    def _refusal(self, status, values, at, sentence):
         if at >= len(self.rule.hypers):
             return _native.failure(status)
         hyper = self.rule.hypers[at]
@@ -196,10 +224,10 @@ class Spelling:
             name, value = spelled[0].name, -value
         elif spelled and spelled[0].name != hyper.name:
             name = f"{spelled[0].name}[{spelled[1]}]" if spelled[0].tuple else spelled[0].name
-        if why:
-            return ValueError_(f"{self.name}: {name} = {value!r}: {why.decode()}")
-        opposite = " below zero" if spelled and spelled[0].sign < 0 else ""
-        return ValueError_(f"{self.name}: {name} = {value!r} has to be {hyper.range()}{opposite}")
+        if sentence:
+            return ValueError_(f"{self.name}: {sentence.replace(f'{hyper.name} = ', f'{name} = ', 1)}")
+        bounds = spelled[0].range(hyper) if spelled else hyper.range()
+        return ValueError_(f"{self.name}: {name} = {value!r} has to be {bounds}")
 
     def parameters(self, extra=()):
         """Of the signature, behind the weights. The rule's settings that the other library does not
@@ -212,13 +240,37 @@ class Spelling:
         for argument in self.extra:
             yield kind(argument.name, kind.KEYWORD_ONLY, default=argument.default(self.values))
 
+    def other_names(self):
+        """A line of what the formula calls otherwise than the arguments, if there is any."""
+        said = []
+        for argument in self.arguments:
+            own = [h.name for h in argument.hypers
+                   if h.name != argument.name and re.search(rf"\b{h.name}\b", self.formula)]
+            if own:
+                said.append(f"{' and '.join(own)} {'are' if len(own) > 1 else 'is'} "
+                            f"{'-' if argument.sign < 0 else ''}{argument.name}")
+        return ["", *textwrap.wrap(f"({', '.join(said)})", 84, initial_indent="    ", subsequent_indent="    ")] \
+            if said else []
+
+    def _when(self, slot):
+        """Words for settings that a slot is there for. What hangs on a tensor's shape is not of them."""
+        found = re.fullmatch(r"h\.(\w+) != (\w+)", slot.when)
+        if not found:
+            return ""
+        hyper = self.rule.hyper(found[1])
+        argument = next(a for a in (*self.arguments, *self.extra) if hyper in a.hypers)
+        if argument.choices or hyper.kind == FLAG:
+            return f" (with {argument.name})"
+        return f" (if {argument.name} is not {repr(found[2].lower()) if hyper.kind == CHOICE else found[2]})"
+
     def document(self, weights, options):
         """A docstring: formula, arguments with defaults, state, paper."""
         lines = [f"{self.title[:1].upper()}{self.title[1:]}.", ""]
         lines += ["    " + line for line in self.formula.rstrip("\n").split("\n")]
+        lines += self.other_names()
         lines += ["", "Args:", *_item(*weights)]
         for argument in (*self.arguments, *self.extra):
-            says = "; ".join(f"{h.doc} ({h.range()})" for h in argument.hypers)
+            says = "; ".join(f"{h.doc} ({argument.range(h)})" for h in argument.hypers)
             if argument.missing:
                 says += "; None: the weights' machine epsilon"
             if argument.choices:
@@ -229,8 +281,7 @@ class Spelling:
         kept = [s for s in self.rule.slots]
         lines += ["", "State:"]
         for slot in kept:
-            when = "" if slot.when == "1" else f" (if {slot.when.replace('h.', '')})"
-            lines += _item(self.state_name.get(slot.name, slot.name), slot.doc + when)
+            lines += _item(self.state_name.get(slot.name, slot.name), slot.doc + self._when(slot))
         lines += ["", *textwrap.wrap(f"{self.paper}.", 88)]
         return "\n".join(lines)
 

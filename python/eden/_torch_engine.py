@@ -14,96 +14,11 @@ from array import array
 import torch
 
 from . import _native
-from ._native import E_ORDER, FULL, MAX_DIMS, ROW, Error, TypeError_, ValueError_, lib
+from ._native import E_ORDER, TypeError_, ValueError_, lib
+from ._torch_state import Keeper, Member, check_parameter
 
-_DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
-_STORED = {_native.F32: torch.float32, _native.BF16: torch.bfloat16, _native.F16: torch.float16}
 _DTYPE = operator.attrgetter("dtype")
-_DATA_PTR, _CONTIGUOUS = torch.Tensor.data_ptr, torch.Tensor.is_contiguous
-_ROUNDINGS = {"nearest": _native.NEAREST, "stochastic": _native.STOCHASTIC, "kahan": _native.KAHAN}
-_MASTERS = {"f32": _native.MASTER, "split": _native.SPLIT}
-_NO_SPLIT = 0
-
-
-# ---- what may be a parameter ------------------------------------------------------------
-
-def check_parameter(p, who):
-    """Refuse a tensor that cannot be updated, by name."""
-    if p.layout is not torch.strided:
-        raise TypeError_(f"{who} is {p.layout}; Eden updates dense tensors")
-    if p.device.type != "cpu":
-        raise TypeError_(f"{who} is on {p.device}; Eden steps in the CPU's memory: give it a copy there "
-                         "(torch.optim has optimizers for the device itself)")
-    if p.dtype not in _DTYPES:
-        raise TypeError_(f"{who} is {p.dtype}; Eden keeps weights in float32, bfloat16 or float16")
-    if any(size > 1 and stride == 0 for size, stride in zip(p.shape, p.stride())):
-        raise TypeError_(f"{who} is expanded: several of its elements are one in memory, and a step would "
-                         "update that several times; give it clone()")
-
-
-def _is_dense(p):
-    """Do its elements lie together in another order, such as channels last?"""
-    return (p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last)
-            or p.dim() == 5 and p.is_contiguous(memory_format=torch.channels_last_3d)
-            or p.dim() == 2 and p.t().is_contiguous())
-
-
-def storage_of(group, p, who):
-    """state_dtype and rounding of a parameter under its group's words."""
-    state, master, rounding = group["state"], group["master"], group["rounding"]
-    if state is not None and state not in _native.DTYPES:
-        raise ValueError_(f"state = {state!r} is none of {', '.join(map(repr, _native.DTYPES))}, or None for "
-                          "the weights' dtype")
-    if rounding not in _ROUNDINGS:
-        raise ValueError_(f"rounding = {rounding!r} is none of {', '.join(map(repr, _ROUNDINGS))}")
-    if master is not None and master not in _MASTERS:
-        raise ValueError_(f"master = {master!r} is none of {', '.join(map(repr, _MASTERS))}, or None")
-    if master is not None and rounding != "nearest":
-        raise ValueError_(f"master = {master!r} loses nothing to rounding; leave rounding = 'nearest'")
-    kept = _native.DTYPES[state] if state else _DTYPES[p.dtype]
-    if p.dtype is torch.float32:
-        if master is not None or rounding != "nearest":
-            raise ValueError_(f"{who} is float32, which loses nothing: master and rounding are for weights of "
-                              "16 bits; put it into a group without them")
-        return kept, _native.NEAREST
-    if master == "split" and p.dtype is not torch.bfloat16:
-        raise ValueError_(f"{who} is {p.dtype}: master = 'split' is for bfloat16; use master = 'f32'")
-    return kept, _MASTERS[master] if master else _ROUNDINGS[rounding]
-
-
-class Member:
-    """One parameter that is updated."""
-    __slots__ = ("param", "group", "name", "who", "shape", "split", "extent", "state_dtype", "rounding",
-                 "c_name", "way", "slots", "stand_in")
-
-    def __init__(self, param, group, name, who, options):
-        self.param, self.group, self.name, self.who = param, group, name, who
-        self.state_dtype, self.rounding = storage_of(options, param, who)
-        self.shape, self.split = tuple(param.shape), options["split"] or _NO_SPLIT
-        if len(self.shape) > MAX_DIMS and not self.split:
-            self.shape = (param.numel(),)
-        rows = 1
-        if len(self.shape) > 1:
-            for size in self.shape[:self.split or 1]:
-                rows *= size
-        count = param.numel()
-        self.extent = _native.Extent(count, rows, count // rows if rows else 0)
-        if not rows:
-            self.extent.cols = 1
-            for size in self.shape[self.split or 1:]:
-                self.extent.cols *= size
-        self.c_name = _native.encode(name, "a parameter's name")
-        self.slots = {}        # slot -> its tensor, in the order of the columns
-        self.stand_in = None   # weights that a step can update, where these cannot
-        self.way = "rows"
-
-    def describe(self):
-        t = _native.Tensor(size=ctypes.sizeof(_native.Tensor), data=self.param.data_ptr() or None)
-        t.dtype = t.grad_dtype = _DTYPES[self.param.dtype]
-        t.state_dtype, t.rounding = self.state_dtype, self.rounding
-        t.ndim, t.split = len(self.shape), self.split
-        t.shape[:len(self.shape)] = self.shape
-        return t
+_DATA_PTR, _CONTIGUOUS, _NUMEL = torch.Tensor.data_ptr, torch.Tensor.is_contiguous, torch.Tensor.numel
 
 
 # ---- the engine ------------------------------------------------------------------------------
@@ -113,11 +28,11 @@ def _destroy(batch, optimizer):
     lib.eden_optimizer_destroy(optimizer)
 
 
-class Engine:
+class Engine(Keeper):
     """The library's side of an optimizer, for the parameters that have had a gradient."""
-    def __init__(self, owner, spelling, params, options):
+    def __init__(self, owner, spelling, params, options, before=None):
         self.rule, self.options, self.spelling = spelling.rule, options, spelling
-        self.params, self.lock = params, threading.Lock()
+        self.params, self.lock = params, threading.RLock()
         self.threads = options["threads"] or torch.get_num_threads()
         self.groups = [self._words(g) for g in owner.param_groups]
         self._make_members(owner)
@@ -126,7 +41,9 @@ class Engine:
         self.state, self.state_dicts, self.seen = None, None, None
         self.raw = [None] * len(self.native)
         self.values = array("d", [0.0] * (len(self.native) * len(self.rule.hypers)))
-        self.versions = None
+        self.versions, self.inherited = None, {}
+        if before and before.versions and before.state is owner.state:
+            self.inherited = dict(zip(before.active, before.versions))
         self.keeps_more = any(m.rounding in (_native.MASTER, _native.SPLIT, _native.KAHAN) for m in self.members)
 
     @staticmethod
@@ -154,6 +71,11 @@ class Engine:
                 self.known.add(p)
         self.active = [m.param for m in self.members]
         self.dtypes = [p.dtype for p in self.active]
+        self.sizes = list(map(_NUMEL, self.active))
+        # A library's optimizer climbs or descends; where a group differs, its gradients are negated.
+        self.climbs = bool(self.groups and self.groups[0][4])
+        self.contrary = {p for g, words in zip(owner.param_groups, self.groups)
+                         if bool(words[4]) != self.climbs for p in g["params"]}
 
     def _make_optimizer(self):
         config = _native.Config(size=ctypes.sizeof(_native.Config), threads=min(self.threads, 256))
@@ -161,9 +83,7 @@ class Engine:
         config.clip_norm = _native.number(self.options["clip_norm"], "clip_norm")
         config.clip_value = _native.number(self.options["clip_value"], "clip_value")
         config.seed = _native.whole(self.options["seed"], "seed")
-        config.maximize = bool(self.groups and self.groups[0][4])
-        if len({words[4] for words in self.groups}) > 1:
-            raise ValueError_("maximize has to be the same in all groups; use an optimizer for each")
+        config.maximize = self.climbs
         handle, batch = ctypes.c_void_p(), ctypes.c_void_p()
         _native.call("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
         try:
@@ -183,7 +103,9 @@ class Engine:
             lib.eden_optimizer_destroy(handle)
             raise
         self.handle, self.batch = handle, batch
+        # Not at exit: another thread may be in a step then, and the memory goes with the process.
         self._finalizer = weakref.finalize(self, _destroy, batch, handle)
+        self._finalizer.atexit = False
 
     def fits(self, owner, params):
         """Is it still made of these?"""
@@ -191,6 +113,7 @@ class Engine:
                 and self.groups == [self._words(g) for g in owner.param_groups]
                 and self.threads == (self.options["threads"] or torch.get_num_threads())
                 and [p.dtype for p in self.active] == self.dtypes
+                and list(map(_NUMEL, self.active)) == self.sizes
                 and not any(p.grad is not None for p in self.idle))
 
     # ---- settings -----------------------------------------------------------------------
@@ -245,98 +168,11 @@ class Engine:
         self.counts = [state[m.param]["step"] if m.param in state else none for m in self.members]
         self.tensors = [m.slots.get(name) for m in self.members for name in used]
         self.complete = all(t is not None for t in self.tensors)
-        self.versions = [p._version for p in self.active]
-
-    def _adopt(self, m, kept):
-        """Bring one parameter's state to the library's layout; make what is missing."""
-        names = self.spelling.state_name
-        slots = [slot.name for slot in self.rule.slots] + ["master", "lost"]
-        there = [name for name in slots if names.get(name, name) in kept]
-        step = kept.get("step")
-        if not isinstance(step, torch.Tensor) or step.dtype is not torch.float32 or step.numel() != 1 \
-                or step.device.type != "cpu":
-            count = float(step) if step is not None else float(bool(there))
-            if not (count >= 0 and count == int(count)):
-                raise ValueError_(f"{m.who}: the state says step = {step!r}, which is no count")
-            others = dict(kept)
-            kept.clear()
-            kept["step"] = torch.tensor(count)
-            kept.update({k: v for k, v in others.items() if k != "step"})
-        fresh = float(kept["step"]) == 0
-        m.way = "rows" if m.param.is_contiguous() else "copy"
-        layouts = {name: self._layout(m, name) for name in slots}
-        if m.way == "copy" and _is_dense(m.param) and all(
-                y.shape == FULL and y.dtype != _native.Q8 for y in layouts.values() if y.count or not y.bytes):
-            m.way = "dense"
-        m.slots = {}
-        for name, layout in layouts.items():
-            key = names.get(name, name)
-            if not layout.count:
-                kept.pop(key, None)
-                continue
-            self._check_factored(m, layout)
-            kept[key] = m.slots[name] = self._fit(m, name, None if fresh else kept.get(key), layout)
-
-    def _layout(self, m, name):
-        layout = _native.Layout(size=ctypes.sizeof(_native.Layout))
-        if m.extent.count:
-            _native.call("eden_state_layout", self.handle, m.c_name, name.encode(), ctypes.byref(layout))
-        return layout
-
-    def _check_factored(self, m, layout):
-        if layout.shape in (ROW, _native.COL) and len(m.shape) > 2 and not m.split:
-            raise ValueError_(f"{m.who} has {len(m.shape)} dimensions, and {self.spelling.name} factors matrices: "
-                              "PyTorch's takes each matrix of the last two, Eden's all as one; say with "
-                              "split=1 (or more) how many of the first dimensions make the rows")
-
-    def _fit(self, m, name, value, layout):
-        """A tensor of this layout with the state's values, the same one if it can be."""
-        if value is None:
-            if name == "master":
-                return m.param.detach().float().contiguous().clone()
-            return self._empty(m, layout)
-        right = self._empty(m, layout, memory=False)
-        if not isinstance(value, torch.Tensor):
-            raise TypeError_(f"{m.who}: its state {name!r} is {type(value).__name__}, not a tensor")
-        if value.dtype is right.dtype and value.shape == right.shape and value.stride() == right.stride() \
-                and value.device.type == "cpu":
-            return value
-        if layout.dtype == _native.Q8 or not value.is_floating_point() or value.numel() != layout.count:
-            return self._translate(m, name, value, layout)
-        return self._empty(m, layout).copy_(value.detach().reshape(right.shape))
-
-    def _empty(self, m, layout, memory=True):
-        """Zeros of a layout, or with no memory just its kind."""
-        make = torch.zeros if memory else lambda *size, **kind: torch.empty(*size, device="meta", **kind)
-        if layout.dtype == _native.Q8:
-            return make(layout.bytes, dtype=torch.uint8)
-        dtype = _STORED[layout.dtype]
-        if layout.shape == FULL:
-            like = m.param.detach() if m.way == "dense" else None
-            if like is None:
-                return make(tuple(m.param.shape), dtype=dtype)
-            return torch.zeros_like(like, dtype=dtype) if memory else torch.empty_like(like, dtype=dtype, device="meta")
-        split, dims = m.split or 1, len(m.shape)
-        if dims < 2 or layout.shape == _native.ONE:
-            return make((int(layout.count),), dtype=dtype)
-        if layout.shape == ROW:
-            return make((*m.shape[:split], *[1] * (dims - split)), dtype=dtype)
-        return make((*[1] * split, *m.shape[split:]), dtype=dtype)
-
-    def _translate(self, m, name, value, layout):
-        """State of another dtype or layout, through floats; refused if its size says that it is of another
-        tensor."""
-        if value.is_floating_point() and value.numel() == layout.count:
-            result = self._empty(m, layout)
-            floats = value.detach().to(torch.float32).contiguous()
-            _native.call("eden_set_state", self.handle, m.c_name, name.encode(), result.data_ptr(), layout.bytes)
-            _native.call("eden_put_state", self.handle, m.c_name, name.encode(), floats.data_ptr(), layout.count)
-            return result
-        if value.dtype is torch.uint8:
-            raise ValueError_(f"{m.who}: its state {name!r} is of 8 bits, and this optimizer keeps it in another "
-                              "dtype; make it with state='q8'")
-        raise ValueError_(f"{m.who}: its state {name!r} is {tuple(value.shape)} of {value.dtype}, and "
-                          f"{layout.count} values are needed")
+        # In an order of their own: their state is in that one, and the fast way does not ask.
+        self.dense = [m for m in self.members if m.way == "dense"]
+        self.state_at, self.weights_at = None, None
+        self.versions = [self.inherited.get(p) for p in self.active] if self.inherited else None
+        self.inherited = {}
 
     # ---- a step -------------------------------------------------------------------------
 
@@ -349,13 +185,14 @@ class Engine:
         self.all_there = all(map(operator.is_not, grads, itertools.repeat(None)))
         if not self.all_there and all(g is None for g in grads):
             return 0
-        if self.keeps_more:
-            self._notice_changes()
+        self._find_weights(owner)
         weights, grads, copied = self._addressable(grads)
-        status = self._call(weights, grads)
-        if status == E_ORDER:
+        status = self._call(owner, weights, grads)
+        if status == E_ORDER and not self.error.text:  # other state exists under the settings of now
             self.find_state(owner, again=True)
-            status = self._call(weights, grads)
+            self._find_weights(owner)
+            weights, grads, copied = self._addressable([p.grad for p in self.active])
+            status = self._call(owner, weights, grads)
         if status:
             raise _native.failure(status, self.error.text.decode("utf-8", "replace"))
         if not self.applied.value:
@@ -368,23 +205,40 @@ class Engine:
             self.versions = [p._version for p in self.active]
         return 1
 
+    def _find_weights(self, owner):
+        """Where others have put weights elsewhere or in another order, all is looked at again."""
+        now = array("Q", map(_DATA_PTR, self.active))
+        if now != self.weights_at:
+            for m in self.members:
+                check_parameter(m.param, m.who)
+        if (self.weights_at is not None and now != self.weights_at) \
+                or any(m.param.stride() != m.strides for m in self.dense):
+            self.find_state(owner, again=True)
+        self.weights_at = now
+        if self.keeps_more:
+            self._notice_changes()
+
     def _notice_changes(self):
-        """Weights that somebody else wrote since the last step: what is kept beside them begins again."""
+        """Weights that somebody else wrote since the last step: what is kept beside them gives way."""
         for i, m in enumerate(self.members):
-            if m.param._version == self.versions[i]:
+            known = self.versions[i] if self.versions else None
+            if known is not None and m.param._version == known:
                 continue
-            if "master" in m.slots:
-                m.slots["master"].copy_(m.param.detach())
-            if "lost" in m.slots:
-                m.slots["lost"].zero_()
+            now, master, lost = m.param.detach(), m.slots.get("master"), m.slots.get("lost")
+            if master is not None and master.dtype is torch.float32:
+                torch.where(master.to(now.dtype) == now, master, now.float(), out=master)
+            if lost is not None and known is not None:
+                lost.zero_()
 
     def _addressable(self, grads):
         """Weights and gradients whose memory the library can walk, in the same order."""
         try:
             there = grads if self.all_there else [g for g in grads if g is not None]
             dtypes = self.dtypes if self.all_there else [d for g, d in zip(grads, self.dtypes) if g is not None]
-            if all(map(_CONTIGUOUS, self.active)) and all(map(_CONTIGUOUS, there)) and \
-                    all(map(operator.is_, map(_DTYPE, there), dtypes)):
+            sizes = self.sizes if self.all_there else [n for g, n in zip(grads, self.sizes) if g is not None]
+            if not self.dense and not self.contrary and all(map(_CONTIGUOUS, self.active)) \
+                    and all(map(_CONTIGUOUS, there)) and all(map(operator.is_, map(_DTYPE, there), dtypes)) \
+                    and list(map(_NUMEL, there)) == sizes:
                 return self.active, grads, ()
         except RuntimeError:  # of a layout that has no strides
             pass
@@ -398,7 +252,12 @@ class Engine:
             if g.dtype is not m.param.dtype or g.device.type != "cpu":
                 raise TypeError_(f"the gradient of {m.who} is {g.dtype} on {g.device}, and the weights are "
                                  f"{m.param.dtype} on cpu")
-            if m.way == "dense" and _is_dense(m.param):
+            if g.shape != m.param.shape:
+                raise ValueError_(f"the gradient of {m.who} is {tuple(g.shape)}, and the weights are "
+                                  f"{tuple(m.param.shape)}")
+            if m.param in self.contrary:
+                g = g.neg()
+            if m.way == "dense":
                 usable[i] = g if g.stride() == m.param.stride() else torch.empty_like(m.param.detach()).copy_(g)
                 continue
             usable[i] = g.contiguous()
@@ -407,23 +266,30 @@ class Engine:
                 copied.append((m.param, weights[i]))
         return weights, usable, copied
 
-    def _call(self, weights, grads):
+    def _call(self, owner, weights, grads):
         self.error, self.applied = _native.CError(), ctypes.c_int()
-        addresses = array("Q", map(_DATA_PTR, weights))
+        addresses = self.weights_at if weights is self.active else array("Q", map(_DATA_PTR, weights))
         if self.all_there:
             gradients = array("Q", map(_DATA_PTR, grads))
         else:
             gradients = array("Q", [0 if g is None else g.data_ptr() for g in grads])
         counts = array("Q", map(_DATA_PTR, self.counts))
-        if self.complete:
-            state = array("Q", map(_DATA_PTR, self.tensors))
-        else:
-            state = array("Q", [0 if t is None else t.data_ptr() for t in self.tensors])
+        state = self._state_addresses()
+        if state != self.state_at:
+            if self.state_at is not None:
+                self.find_state(owner, again=True)
+                state, counts = self._state_addresses(), array("Q", map(_DATA_PTR, self.counts))
+            self.state_at = state
         step = _native.BatchStep(addresses.buffer_info()[0], gradients.buffer_info()[0],
                                  counts.buffer_info()[0], state.buffer_info()[0],
                                  self.columns.buffer_info()[0], len(self.columns), self.values.buffer_info()[0])
         return lib.eden_batch_take_step(self.batch, ctypes.byref(step), ctypes.byref(self.applied),
                                         ctypes.byref(self.error))
+
+    def _state_addresses(self):
+        if self.complete:
+            return array("Q", map(_DATA_PTR, self.tensors))
+        return array("Q", [0 if t is None else t.data_ptr() for t in self.tensors])
 
 
 def _mark_changed(params):

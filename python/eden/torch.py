@@ -21,201 +21,25 @@ keywords:
 clip_norm to seed are of the whole optimizer and its attributes; the others are of a group.
 foreach and fused choose among PyTorch's ways to compute one thing, and do not matter here.
 """
-import inspect
-
-import torch as _torch
-
-from . import _native
-from ._native import TypeError_, ValueError_
+from ._classes import find_class, make_classes
 from ._rules import spellings
-from ._torch_engine import Engine, check_parameter, storage_of
+from ._torch_optimizer import GROUP_OPTIONS, OPTIONS, PYTORCH, Optimizer
 
-_GROUP_OPTIONS = {"state": None, "master": None, "rounding": "nearest", "split": None}
-_PYTORCH = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
-_OPTIONS = {"clip_norm": 0.0, "clip_value": 0.0, "nonfinite": "apply", "threads": None, "seed": 0}
 _WORDS = [("maximize", "climb instead of descend. Default: False"),
           ("foreach, fused", "taken, and nothing else: results and speed do not depend on them"),
           ("capturable, differentiable", "only False"),
           ("state, master, rounding, split, clip_norm, clip_value, nonfinite, threads, seed",
            "see the module's text")]
 
-
-class _Kept:
-    """State on its way through PyTorch's load_state_dict, which casts tensors to the weights' dtype."""
-    def __init__(self, value):
-        self.value = value
-
-
-class Optimizer(_torch.optim.Optimizer):
-    """What the classes have in common; see the module's text."""
-    _spelling = None
-
-    def __init__(self, params, *args, **kwargs):
-        if self._spelling is None:
-            raise TypeError_("eden.torch.Optimizer is what the classes have in common; make one of those")
-        given = self.__signature__.bind(params, *args, **kwargs)
-        given.apply_defaults()
-        given = dict(given.arguments)
-        del given["params"]
-        self._options = _checked_options({name: given.pop(name) for name in _OPTIONS})
-        self._engine = None
-        self._spelling.settings(given, 1e-7)
-        super().__init__(params, given)
-
-    # ---- groups -----------------------------------------------------------------------
-
-    def add_param_group(self, param_group):
-        super().add_param_group(param_group)
-        try:
-            self._check_group(self.param_groups[-1])
-        except BaseException:
-            self.param_groups.pop()
-            raise
-
-    def _check_group(self, group):
-        for name in ("capturable", "differentiable"):
-            if group[name]:
-                raise ValueError_(f"{name} = {group[name]!r}: a step of Eden is neither captured nor "
-                                  "differentiated; torch.optim can do it")
-        if group["split"] is not None:
-            _native.whole(group["split"], "split", _native.MAX_DIMS)
-        names = group.get("param_names")
-        for i, p in enumerate(group["params"]):
-            who = f"parameter {names[i]!r}" if names else f"parameter {i} of group {len(self.param_groups) - 1}"
-            check_parameter(p, who)
-            storage_of(group, p, who)
-        self._spelling.settings(group, 1e-7)
-
-    def _get_settings(self, group):
-        return tuple(map(group.__getitem__, self._argument_names))
-
-    # ---- a step -----------------------------------------------------------------------
-
-    def step(self, closure=None):
-        """Update the weights from the gradients; returns what `closure`, which may compute them anew,
-        returns."""
-        loss = None
-        if closure is not None:
-            with _torch.enable_grad():
-                loss = closure()
-        with _torch.no_grad():
-            self._step()
-        return loss
-
-    def _step(self):
-        params = [p for group in self.param_groups for p in group["params"]]
-        engine = self._engine
-        if engine is None or engine.options is not self._options or not engine.fits(self, params):
-            if all(p.grad is None for p in params):
-                return
-            engine = self._engine = Engine(self, self._spelling, params, self._options)
-        if not engine.lock.acquire(blocking=False):
-            raise _native.Error("another thread is in step() of this optimizer; an optimizer is used by one "
-                                "thread at a time")
-        try:
-            engine.take_step(self)
-        finally:
-            engine.lock.release()
-
-    @property
-    def grad_norm(self):
-        """The norm of all gradients at the last step, before clipping; 0 without clip_norm."""
-        return _native.lib.eden_grad_norm(self._engine.handle) if self._engine else 0.0
-
-    @property
-    def skipped(self):
-        """Steps that nonfinite = "skip" left out since groups or options last changed."""
-        return _native.lib.eden_skipped(self._engine.handle) if self._engine else 0
-
-    # ---- state ------------------------------------------------------------------------
-
-    def load_state_dict(self, state_dict):
-        """Load what state_dict() of this class or of torch.optim's class of this name returned. State keeps
-        its values: it is converted where this optimizer stores it in another dtype."""
-        def keep(_self, given):
-            given = dict(given)
-            given["state"] = {
-                key: {name: _Kept(value) if isinstance(value, _torch.Tensor) else value
-                      for name, value in kept.items()} if isinstance(kept, dict) else kept
-                for key, kept in given["state"].items()}
-            return given
-        hook = self.register_load_state_dict_pre_hook(keep)
-        try:
-            super().load_state_dict(state_dict)
-        finally:
-            hook.remove()
-
-    def __getstate__(self):
-        return {**super().__getstate__(), "_options": dict(self._options)}
-
-    def __setstate__(self, state):
-        before = self.__dict__.get("param_groups")
-        super().__setstate__(state)
-        self.__dict__.setdefault("_options", dict(_OPTIONS))
-        self._engine = None
-        for i, group in enumerate(self.param_groups):
-            for name, value in self.defaults.items():
-                group.setdefault(name, value)
-            if before is not None and before is not self.param_groups:
-                group.update({name: before[i][name] for name in _GROUP_OPTIONS})
-        for kept in self.state.values():
-            if isinstance(kept, dict):
-                for name, value in kept.items():
-                    if isinstance(value, _Kept):
-                        kept[name] = value.value.detach().clone()
-
-    def __getattr__(self, name):
-        options = self.__dict__.get("_options")
-        if options is not None and name in options:
-            return options[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    def __setattr__(self, name, value):
-        if name in _OPTIONS and "_options" in self.__dict__:
-            self.__dict__["_options"] = _checked_options({**self._options, name: value})
-            return
-        super().__setattr__(name, value)
-
-
-def _checked_options(options):
-    if options["nonfinite"] not in _native.NONFINITE:
-        raise ValueError_(f"nonfinite = {options['nonfinite']!r} is none of "
-                          f"{', '.join(map(repr, _native.NONFINITE))}")
-    for name in ("clip_norm", "clip_value"):
-        value = _native.number(options[name] or 0.0, name)
-        if not 0 <= value <= 3.4028234663852886e38:
-            raise ValueError_(f"{name} = {value!r} has to be at least 0, and a float; 0 is off")
-        options[name] = value
-    _native.whole(options["seed"], "seed")
-    if options["threads"] is not None and _native.whole(options["threads"], "threads", 256) == 0:
-        raise ValueError_("threads = 0 are none; None takes as many as PyTorch")
-    return options
-
-
-def _class(spelling):
-    """The class of a rule or a preset."""
-    first = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    extra = {**_PYTORCH, **_GROUP_OPTIONS, **_OPTIONS}
-    taken = {a.name for a in (*spelling.arguments, *spelling.extra)}
-    assert not taken & set(extra), f"{spelling.name}: {taken & set(extra)} are names of this module"
-    names = [a.name for a in (*spelling.arguments, *spelling.extra)]
-    words = ("params", "the weights: tensors, named tensors, or dicts of groups")
-    return type(spelling.name, (Optimizer,), {
-        "__doc__": spelling.document(words, _WORDS), "__module__": __name__, "_spelling": spelling,
-        "_argument_names": names,
-        "__signature__": inspect.Signature([first, *spelling.parameters(extra.items())])})
-
-
-_CLASSES = {spelling.name: _class(spelling) for spelling in spellings(with_peers=True)}
+_CLASSES = make_classes(__name__, Optimizer, spellings(with_peers=True),
+                        ("params", "the weights: tensors, named tensors, or dicts of groups"), _WORDS,
+                        {**PYTORCH, **GROUP_OPTIONS, **OPTIONS})
 globals().update(_CLASSES)
 __all__ = ["Optimizer", *_CLASSES]
 
 
 def __getattr__(name):
-    for known, kind in _CLASSES.items():
-        if known.lower() == name.lower():
-            return kind
-    raise AttributeError(f"eden.torch has no {name!r}; it has {', '.join(_CLASSES)}")
+    return find_class(__name__, _CLASSES, name)
 
 
 def __dir__():

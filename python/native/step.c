@@ -149,6 +149,9 @@ static int brings_state(const eden_batch *b, const eden_batch_step *s)
 
 static eden_status bind_state(eden_batch *b, size_t i, const eden_batch_step *s, eden_error *error)
 {
+    /* Where state is no more, the library lets its memory go, and the same may come back. */
+    for (size_t k = 0; k < b->slots; k++)
+        if (column_of(s, k) == s->columns) b->state[i * b->slots + k] = NULL;
     for (size_t c = 0; c < s->columns; c++) {
         void *at = s->state[i * s->columns + c], **was = &b->state[i * b->slots + s->column[c]];
         const char *slot = b->slot[s->column[c]];

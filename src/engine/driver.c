@@ -185,15 +185,34 @@ static int is_last(const eden_job *job, size_t pass, size_t s, int writes)
     return 1;
 }
 
-/* Is something done to the blocks of this pass while they are in the cache? Blocks
- * add sums up in parts, so other passes, whose sums decide the weights, do without. */
-static int has_followers(const eden_job *job, size_t pass)
+/* Is something else written of the weights that this pass computes, as floats? */
+static int weights_followed(const eden_job *job, size_t pass)
+{
+    const eden_storage *storage = job->storage;
+    if (!storage || !(job->rule->passes[pass].writes & 1)) return 0;
+    return storage->copy || (storage->average && is_last(job, pass, 0, 1));
+}
+
+static int adds_totals(const eden_job *job, size_t pass)
+{
+    for (size_t s = 0; s < job->rule->slot_count; s++)
+        if (is_sum(job, s) && (job->rule->passes[pass].writes >> s & 1) &&
+            job->rule->slots[s].shape != EDEN_COL)
+            return 1;
+    return 0;
+}
+
+/* Does this pass run block by block? It does where slots are staged, or something is done
+ * to blocks while they are in the cache. Blocks add sums up in parts, so other passes,
+ * whose sums decide the weights, do without; but those over weights of 16 bits do so
+ * whether all of them are staged or none. */
+static int in_blocks(const eden_job *job, size_t pass)
 {
     const eden_pass *ps = &job->rule->passes[pass];
-    const eden_storage *storage = job->storage;
-    if (!storage) return 0;
-    if ((ps->writes & 1) && (storage->copy || (storage->average && is_last(job, pass, 0, 1)))) return 1;
-    return storage->zero_grad && (ps->reads >> 1 & 1) && is_last(job, pass, 1, 0);
+    if (ps->domain != EDEN_FULL || !job->storage) return 0;
+    if (job->staged || weights_followed(job, pass)) return 1;
+    if (job->types == ALL_16 && adds_totals(job, pass)) return 1;
+    return job->storage->zero_grad && (ps->reads >> 1 & 1) && is_last(job, pass, 1, 0);
 }
 
 void eden_job_run(const eden_job *job, size_t pass, size_t piece)
@@ -204,11 +223,12 @@ void eden_job_run(const eden_job *job, size_t pass, size_t piece)
     for (size_t s = 0; s < job->rule->slot_count; s++)
         if ((ps->reads | ps->writes) >> s & 1) at[s] = slot_at(job, ps, s, piece, a);
     eden_kernel *kernel = job->rule->kernels[job->isa][pass];
-    if (ps->domain != EDEN_FULL || !(job->staged || has_followers(job, pass))) {
+    if (!in_blocks(job, pass)) {
         kernel(job->consts, &job->grad, job->types, at, a.rows, a.cols);
         return;
     }
-    const eden_staged staged = { job->rule, job->storage, ps, kernel, job->types, job->consts,
+    const eden_types types = job->types == ALL_16 && weights_followed(job, pass) ? GRAD_STATE_16 : job->types;
+    const eden_staged staged = { job->rule, job->storage, ps, kernel, types, job->consts,
                                  &job->grad, job->isa, is_last(job, pass, 1, 0),
                                  is_last(job, pass, 0, 1), a.at, a.rows, a.cols, at };
     eden_stage_run(&staged);

@@ -41,12 +41,14 @@ EDEN_INLINE size_t index_of(eden_shape shape, eden_shape domain, size_t i, size_
 
 #define LOAD_VALUE_(name, shape, when, doc) \
     e_.name = reads & SLOTS1(name) ? name[INDEX_(shape)] : 0;
+#define LOAD_PARAM_(name, shape, when, doc) \
+    e_.name = reads & SLOTS1(name) ? types == ALL_16 ? load_16(name, i_) : name[i_] : 0;
 #define LOAD_GRAD_(name, shape, when, doc)                                               \
     e_.name = reads & SLOTS1(name)                                                       \
                   ? scaled(types != ALL_F32 ? load_16(name, i_) : name[i_], scaling, scale_) \
                   : 0;
 #define LOAD_STATE_(name, shape, when, doc)                                 \
-    e_.name = reads & SLOTS1(name) ? types == GRAD_STATE_16 && EDEN_##shape == EDEN_FULL \
+    e_.name = reads & SLOTS1(name) ? types >= GRAD_STATE_16 && EDEN_##shape == EDEN_FULL \
                                          ? load_16(name, i_)                \
                                          : name[INDEX_(shape)]              \
                                    : 0;
@@ -55,13 +57,16 @@ EDEN_INLINE size_t index_of(eden_shape shape, eden_shape domain, size_t i, size_
 
 #define STORE_VALUE_(name, shape, when, doc) \
     if (writes & SLOTS1(name)) name[i_] = e_.name;
-#define STORE_STATE_(name, shape, when, doc)                              \
-    if (writes & SLOTS1(name)) {                                          \
-        if (types == GRAD_STATE_16 && EDEN_##shape == EDEN_FULL)          \
-            ((uint16_t *)(void *)name)[i_] = to_bf16(e_.name);            \
-        else                                                              \
-            name[i_] = e_.name;                                           \
+#define STORE_AS_(name, narrow)                                 \
+    if (writes & SLOTS1(name)) {                                \
+        if (narrow)                                             \
+            ((uint16_t *)(void *)name)[i_] = to_bf16(e_.name);  \
+        else                                                    \
+            name[i_] = e_.name;                                 \
     }
+#define STORE_PARAM_(name, shape, when, doc) STORE_AS_(name, types == ALL_16)
+#define STORE_STATE_(name, shape, when, doc) \
+    STORE_AS_(name, types >= GRAD_STATE_16 && EDEN_##shape == EDEN_FULL)
 #define STORE_NONE_(name, shape, when, doc)
 #define STORE_SUM_(name, shape, when, doc) \
     if (writes & SLOTS1(name)) name[SUM_INDEX_(shape)] += e_.name;
@@ -86,6 +91,7 @@ EDEN_INLINE unsigned loop_for(eden_types types, unsigned reads, unsigned writes,
 {
     const int takes_grad = (reads & SLOTS1(g)) != 0;
     if (!takes_grad && types == GRAD_16) types = ALL_F32;
+    if (types == ALL_16 && !((reads | writes) & SLOTS1(p))) types = GRAD_STATE_16;
     if (types == GRAD_STATE_16 && !((reads | writes) & (SLOTS1(g) | STATES))) types = ALL_F32;
     if (!takes_grad) return types * 4 + AS_IT_IS;
     const scaling_kind scaling = scaling_of(scale);
@@ -111,9 +117,9 @@ EDEN_INLINE void run_one(elem (*fn)(elem, consts), eden_shape domain, unsigned r
 {
     elem e_;
     (void)r_, (void)c_, (void)l_, (void)types, (void)scaling, (void)scale_;
-    EACH_SLOT(LOAD_VALUE_, LOAD_GRAD_, LOAD_STATE_, LOAD_VALUE_, LOAD_SUM_)
+    EACH_SLOT(LOAD_PARAM_, LOAD_GRAD_, LOAD_STATE_, LOAD_VALUE_, LOAD_SUM_)
     e_ = fn(e_, k_);
-    EACH_SLOT(STORE_VALUE_, STORE_NONE_, STORE_STATE_, STORE_VALUE_, STORE_SUM_)
+    EACH_SLOT(STORE_PARAM_, STORE_NONE_, STORE_STATE_, STORE_VALUE_, STORE_SUM_)
 }
 
 #define NOT_SUM_(name, shape, when, doc) 0,
@@ -128,7 +134,9 @@ static const unsigned char shape_of_[] = {
 EDEN_INLINE size_t size_of(size_t s, eden_types types)
 {
     if (is_sum_[s]) return sizeof(double);
-    const int narrow = s == SLOT_g ? types != ALL_F32 : types == GRAD_STATE_16 && is_state_[s];
+    const int narrow = s == SLOT_p   ? types == ALL_16
+                       : s == SLOT_g ? types != ALL_F32
+                                     : types >= GRAD_STATE_16 && is_state_[s];
     return narrow && shape_of_[s] == EDEN_FULL ? sizeof(uint16_t) : sizeof(real);
 }
 
@@ -265,6 +273,9 @@ EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned reads
     LOOP_(GRAD_STATE_16, AS_IT_IS, fn, domain, reads, writes)                             \
     LOOP_(GRAD_STATE_16, TIMES, fn, domain, reads, writes)                                \
     LOOP_(GRAD_STATE_16, CLAMPED_TIMES, fn, domain, reads, writes)                        \
+    LOOP_(ALL_16, AS_IT_IS, fn, domain, reads, writes)                                    \
+    LOOP_(ALL_16, TIMES, fn, domain, reads, writes)                                       \
+    LOOP_(ALL_16, CLAMPED_TIMES, fn, domain, reads, writes)                               \
     static void span_##fn(const consts *k_, const eden_grad_scale *scale_,                \
                           eden_types types_, void *const *at_, size_t rows_, size_t n_)   \
     {                                                                                     \
@@ -276,6 +287,9 @@ EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned reads
             RUN_(GRAD_STATE_16, AS_IT_IS, fn)                                             \
             RUN_(GRAD_STATE_16, TIMES, fn)                                                \
             RUN_(GRAD_STATE_16, CLAMPED_TIMES, fn)                                        \
+            RUN_(ALL_16, AS_IT_IS, fn)                                                    \
+            RUN_(ALL_16, TIMES, fn)                                                       \
+            RUN_(ALL_16, CLAMPED_TIMES, fn)                                               \
         default: loop_##fn##_ALL_F32_AS_IT_IS(*k_, *scale_, rows_, n_ KERNEL_AT); break;  \
         }                                                                                 \
     }                                                                                     \

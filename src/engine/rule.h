@@ -97,8 +97,8 @@ typedef struct {
 } eden_grad_scale;
 
 /* What kernels load and store without staging: floats, or a gradient in bf16, or
- * that and every FULL state slot in bf16. */
-typedef enum { ALL_F32, GRAD_16, GRAD_STATE_16 } eden_types;
+ * that and every FULL state slot in bf16, or those and the weights, rounded to nearest. */
+typedef enum { ALL_F32, GRAD_16, GRAD_STATE_16, ALL_16 } eden_types;
 
 /* One pass over rows x cols elements. at[s] is where slot s begins for the first
  * of them; a SUM of shape ONE or ROW receives its total there. */

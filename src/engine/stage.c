@@ -27,7 +27,9 @@ eden_types eden_stage_types(const eden_rule *rule, uint32_t slots, const eden_st
     if (storage->codec[GRAD] != EDEN_CODEC_BF16) return ALL_F32;
     for (size_t s = 0; s < rule->slot_count; s++)
         if (has(slots, s) && is_full_state(rule, s) && storage->codec[s] != EDEN_CODEC_BF16) return GRAD_16;
-    return GRAD_STATE_16;
+    return storage->codec[PARAM] == EDEN_CODEC_BF16 && storage->rounding == EDEN_ROUND_NEAREST
+               ? ALL_16
+               : GRAD_STATE_16;
 }
 
 /* Does a kernel take this slot as it is stored? */
@@ -35,7 +37,8 @@ static int as_it_is(const eden_rule *rule, const eden_storage *storage, eden_typ
 {
     if (storage->codec[s] == EDEN_CODEC_F32) return 1;
     if (s == GRAD) return types != ALL_F32;
-    return types == GRAD_STATE_16 && is_full_state(rule, s);
+    if (s == PARAM) return types == ALL_16;
+    return types >= GRAD_STATE_16 && is_full_state(rule, s);
 }
 
 int eden_stage_needed(const eden_rule *rule, uint32_t slots, const eden_storage *storage)

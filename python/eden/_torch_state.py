@@ -1,0 +1,219 @@
+"""Parameters as the library knows them, and their state.
+
+What may be a parameter, how each is stored, and how PyTorch's tensors of state become
+those that a step can use: the same ones where they can be.
+"""
+import ctypes
+
+import torch
+
+from . import _native
+from ._native import FULL, MAX_DIMS, ROW, TypeError_, ValueError_, lib
+
+_DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
+_STORED = {_native.F32: torch.float32, _native.BF16: torch.bfloat16, _native.F16: torch.float16}
+_ROUNDINGS = {"nearest": _native.NEAREST, "stochastic": _native.STOCHASTIC, "kahan": _native.KAHAN}
+_MASTERS = {"f32": _native.MASTER, "split": _native.SPLIT}
+_NO_SPLIT = 0
+
+
+# ---- what may be a parameter ------------------------------------------------------------
+
+def check_parameter(p, who, now=True):
+    """Refuse a tensor that cannot be updated, by name. Before a step it may still be on no device."""
+    if p.layout is not torch.strided:
+        raise TypeError_(f"{who} is {p.layout}; Eden updates dense tensors")
+    if p.device.type != "cpu" and (now or p.device.type != "meta"):
+        raise TypeError_(f"{who} is on {p.device}; Eden steps in the CPU's memory: give it a copy there "
+                         "(torch.optim has optimizers for the device itself)")
+    if p.dtype not in _DTYPES:
+        raise TypeError_(f"{who} is {p.dtype}; Eden keeps weights in float32, bfloat16 or float16")
+    if any(size > 1 and stride == 0 for size, stride in zip(p.shape, p.stride())):
+        raise TypeError_(f"{who} is expanded: several of its elements are one in memory, and a step would "
+                         "update that several times; give it clone()")
+
+
+def is_dense(p):
+    """Do its elements lie together in another order, such as channels last?"""
+    return (p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last)
+            or p.dim() == 5 and p.is_contiguous(memory_format=torch.channels_last_3d)
+            or p.dim() == 2 and p.t().is_contiguous())
+
+
+def storage_of(group, p, who):
+    """state_dtype and rounding of a parameter under its group's words."""
+    state, master, rounding = group["state"], group["master"], group["rounding"]
+    if state is not None and state not in _native.DTYPES:
+        raise ValueError_(f"state = {state!r} is none of {', '.join(map(repr, _native.DTYPES))}, or None for "
+                          "the weights' dtype")
+    if rounding not in _ROUNDINGS:
+        raise ValueError_(f"rounding = {rounding!r} is none of {', '.join(map(repr, _ROUNDINGS))}")
+    if master is not None and master not in _MASTERS:
+        raise ValueError_(f"master = {master!r} is none of {', '.join(map(repr, _MASTERS))}, or None")
+    if master is not None and rounding != "nearest":
+        raise ValueError_(f"master = {master!r} loses nothing to rounding; leave rounding = 'nearest'")
+    kept = _native.DTYPES[state] if state else _DTYPES[p.dtype]
+    if p.dtype is torch.float32:
+        if master is not None or rounding != "nearest":
+            raise ValueError_(f"{who} is float32, which loses nothing: master and rounding are for weights of "
+                              "16 bits; put it into a group without them")
+        return kept, _native.NEAREST
+    if master == "split" and p.dtype is not torch.bfloat16:
+        raise ValueError_(f"{who} is {p.dtype}: master = 'split' is for bfloat16; use master = 'f32'")
+    return kept, _MASTERS[master] if master else _ROUNDINGS[rounding]
+
+
+def check_factored(spelling, group, p, who):
+    """Refuse a tensor of which PyTorch and Eden would make other matrices, unless it is said which."""
+    if p.dim() < 3 or group["split"]:
+        return
+    values = spelling.settings(group, 1e-7)
+    extent = _native.Extent(p.numel(), p.shape[0], p.numel() // max(p.shape[0], 1))
+    array = (ctypes.c_double * len(values))(*values)
+    for slot in spelling.rule.slots:
+        if slot.shape in (ROW, _native.COL) and lib.eden_rule_slot_length(spelling.rule.at, slot.index, array, extent):
+            raise ValueError_(f"{who} has {p.dim()} dimensions, and {spelling.name} factors matrices: PyTorch's takes "
+                              "each matrix of the last two, Eden's all as one; say with split=1 (or more) how many "
+                              "of the first dimensions make the rows")
+
+
+class Member:
+    """One parameter that is updated."""
+    __slots__ = ("param", "group", "name", "who", "shape", "split", "extent", "state_dtype", "rounding",
+                 "c_name", "way", "strides", "slots")
+
+    def __init__(self, param, group, name, who, options):
+        self.param, self.group, self.name, self.who = param, group, name, who
+        self.state_dtype, self.rounding = storage_of(options, param, who)
+        self.shape, self.split = tuple(param.shape), options["split"] or _NO_SPLIT
+        if len(self.shape) > MAX_DIMS and not self.split:
+            self.shape = (param.numel(),)
+        rows = 1
+        if len(self.shape) > 1:
+            for size in self.shape[:self.split or 1]:
+                rows *= size
+        count = param.numel()
+        self.extent = _native.Extent(count, rows, count // rows if rows else 0)
+        if not rows:
+            self.extent.cols = 1
+            for size in self.shape[self.split or 1:]:
+                self.extent.cols *= size
+        self.c_name = _native.encode(name, "a parameter's name")
+        self.slots = {}        # slot -> its tensor, in the order of the columns
+        self.way = "rows"      # or "dense": in the parameter's own order; or "copy"
+        self.strides = None    # of the parameter, where its state is in its order
+
+    def describe(self):
+        t = _native.Tensor(size=ctypes.sizeof(_native.Tensor), data=self.param.data_ptr() or None)
+        t.dtype = t.grad_dtype = _DTYPES[self.param.dtype]
+        t.state_dtype, t.rounding = self.state_dtype, self.rounding
+        t.ndim, t.split = len(self.shape), self.split
+        t.shape[:len(self.shape)] = self.shape
+        return t
+
+
+# ---- their state ------------------------------------------------------------------------
+
+class Keeper:
+    """The part of an engine that brings state to the library's layout; the engine has handle and spelling."""
+
+    def _adopt(self, m, kept):
+        """Bring one parameter's state to the library's layout; make what is missing."""
+        names = self.spelling.state_name
+        slots = [slot.name for slot in self.rule.slots] + ["master", "lost"]
+        there = [name for name in slots if names.get(name, name) in kept]
+        step = kept.get("step")
+        if not isinstance(step, torch.Tensor) or step.dtype is not torch.float32 or step.numel() != 1 \
+                or step.device.type != "cpu":
+            count = float(step) if step is not None else float(bool(there))
+            if not (count >= 0 and count == int(count)):
+                raise ValueError_(f"{m.who}: the state says step = {step!r}, which is no count")
+            others = dict(kept)
+            kept.clear()
+            kept["step"] = torch.tensor(count)
+            kept.update({k: v for k, v in others.items() if k != "step"})
+        fresh = float(kept["step"]) == 0
+        m.way = "rows" if m.param.is_contiguous() else "copy"
+        layouts = {name: self._layout(m, name) for name in slots}
+        if m.way == "copy" and is_dense(m.param) and all(
+                y.shape == FULL and y.dtype != _native.Q8 for y in layouts.values() if y.count or not y.bytes):
+            m.way, m.strides = "dense", m.param.stride()
+        m.slots = {}
+        for name, layout in layouts.items():
+            key = names.get(name, name)
+            if not layout.count:  # what is there stays, as PyTorch has it, for when it is asked for again
+                continue
+            kept[key] = m.slots[name] = self._fit(m, name, None if fresh else kept.get(key), layout)
+
+    def _layout(self, m, name):
+        layout = _native.Layout(size=ctypes.sizeof(_native.Layout))
+        if m.extent.count:
+            _native.call("eden_state_layout", self.handle, m.c_name, name.encode(), ctypes.byref(layout))
+        return layout
+
+    def _fit(self, m, name, value, layout):
+        """A tensor of this layout with the state's values, the same one if it can be."""
+        if value is None:
+            if name == "master":
+                return m.param.detach().float().contiguous().clone()
+            return self._empty(m, layout)
+        if not isinstance(value, torch.Tensor):
+            raise TypeError_(f"{m.who}: its state {name!r} is {type(value).__name__}, not a tensor")
+        dtype, shape = self._kind(m, layout)
+        in_order = value.stride() == m.param.stride() if m.way == "dense" else value.is_contiguous()
+        if value.dtype is dtype and value.shape == shape and in_order and value.device.type == "cpu":
+            return value
+        if layout.dtype == _native.Q8 or not value.is_floating_point() or value.numel() != layout.count:
+            return self._translate(m, name, value, layout)
+        return self._empty(m, layout).copy_(value.detach().reshape(shape))
+
+    def _kind(self, m, layout):
+        """dtype and shape of a tensor for a layout."""
+        if layout.dtype == _native.Q8:
+            return torch.uint8, (int(layout.bytes),)
+        dtype, split, dims = _STORED[layout.dtype], m.split or 1, len(m.shape)
+        if layout.shape == FULL:
+            return dtype, tuple(m.param.shape)
+        if dims < 2 or layout.shape == _native.ONE:
+            return dtype, (int(layout.count),)
+        if layout.shape == ROW:
+            return dtype, (*m.shape[:split], *[1] * (dims - split))
+        return dtype, (*[1] * split, *m.shape[split:])
+
+    def _empty(self, m, layout):
+        """Zeros of a layout, in the parameter's own order where it is in one."""
+        dtype, shape = self._kind(m, layout)
+        return torch.zeros_like(m.param.detach(), dtype=dtype) if m.way == "dense" else torch.zeros(shape, dtype=dtype)
+
+    def _translate(self, m, name, value, layout):
+        """State of another dtype or layout, through floats; refused if its size says that it is of another
+        tensor."""
+        if value.is_floating_point() and value.numel() == layout.count:
+            result = self._empty(m, layout)
+            floats = value.detach().to(torch.float32).contiguous()
+            _native.call("eden_set_state", self.handle, m.c_name, name.encode(), result.data_ptr(), layout.bytes)
+            _native.call("eden_put_state", self.handle, m.c_name, name.encode(), floats.data_ptr(), layout.count)
+            return result
+        coded = layout.count + -layout.count % 64 + 4 * -(-layout.count // 256)
+        if value.dtype is torch.uint8 and value.numel() == coded and layout.shape == FULL:
+            return self._empty(m, layout).copy_(self._decode(m, name, value, layout.count).view(m.param.shape))
+        raise ValueError_(f"{m.who}: its state {self.spelling.state_name.get(name, name)!r} is {tuple(value.shape)} of {value.dtype}, and "
+                          f"{layout.count} values are needed")
+
+    def _decode(self, m, name, value, count):
+        """The floats of state of 8 bits, which an optimizer that keeps it so reads."""
+        handle, config = ctypes.c_void_p(), _native.Config(size=ctypes.sizeof(_native.Config), threads=1)
+        described, codes, floats = m.describe(), value.detach().contiguous().clone(), torch.empty(count)
+        described.state_dtype, read = _native.Q8, ctypes.c_uint64()
+        _native.call("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
+        try:
+            for hyper in self.rule.hypers:
+                _native.call("eden_set", handle, None, hyper.name.encode(),
+                             self.values[m.group * len(self.rule.hypers) + hyper.index])
+            _native.call("eden_add_tensor", handle, m.c_name, ctypes.byref(described), None)
+            _native.call("eden_set_state", handle, m.c_name, name.encode(), codes.data_ptr(), codes.numel())
+            _native.call("eden_get_state", handle, m.c_name, name.encode(), floats.data_ptr(), count,
+                         ctypes.byref(read))
+        finally:
+            lib.eden_optimizer_destroy(handle)
+        return floats
