@@ -42,8 +42,6 @@ static eden_status add_line(void *context, const char *key, const char *value, e
     return EDEN_OK;
 }
 
-static uint64_t tensor_bytes(uint32_t dtype, uint64_t count) { return count * (dtype == EDEN_F32 ? 4 : 2); }
-
 static eden_status describe(world *w, eden_optimizer *o, description *d, eden_error *error)
 {
     char text[64];
@@ -58,7 +56,7 @@ static eden_status describe(world *w, eden_optimizer *o, description *d, eden_er
         const uint64_t count = eden_backend_tensor(o, i, &t);
         if (t.flags & EDEN_FROZEN) continue;
         snprintf(key, sizeof key, "hash of the weights of %s", eden_tensor_name(o, i));
-        snprintf(text, sizeof text, "%016" PRIx64, hash_bytes(1, t.data, tensor_bytes(t.dtype, count)));
+        snprintf(text, sizeof text, "%016" PRIx64, hash_bytes(1, t.data, count * width_of(t.dtype)));
         status = add_line(d, key, text, error);
     }
     return status;
@@ -207,7 +205,7 @@ eden_status eden_mpi_agree(eden_backend *backend, eden_optimizer *o, eden_status
         w->met = w->met || eden_tensor_count(o);
     } else if (!w->failed && words[STARTED]) {
         /* What some ranks have sent already has to be met by all. */
-        eden_status met = w->bucket_count ? eden_mpi_send_gradients(w, (size_t)words[STARTED], NULL) : EDEN_OK;
+        eden_status met = w->bucket_count ? eden_mpi_send_gradients(w, (size_t)words[STARTED], 0, NULL) : EDEN_OK;
         if (!met) met = eden_mpi_finish_gradients(w, 0, NULL);
         if (met) w->failed = 1;
     }

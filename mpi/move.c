@@ -1,77 +1,109 @@
-/* move.c - gradients to the ranks whose shards they are of, and weights from there. */
+/* move.c - gradients to the ranks whose shards they are of, and weights from there.
+ *
+ * Up to DIRECT_RANKS ranks each sends to each the part that is its, as it is stored, and
+ * what arrives is added up here in the order of ranks; more of them leave sums of floats
+ * to MPI, which needs fewer messages. Large tensors are sent from where they are and
+ * weights received where they belong, without a copy. */
 #include "world.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* ---- where things are -------------------------------------------------------------------- */
+static MPI_Datatype type_of(uint32_t dtype) { return dtype == EDEN_F32 ? MPI_FLOAT : MPI_UINT16_T; }
 
-typedef struct { uint64_t first, count; } range;
+/* ---- adding up --------------------------------------------------------------------------- */
 
-static range range_of(const world *w, const bucket_part *part, uint32_t rank)
+#define AT_A_TIME 1024
+
+static void add(float *sum, const void *from, uint32_t dtype, size_t n, int first)
 {
-    const uint64_t at = eden_shard_at(w->optimizer, part->tensor, rank);
-    const uint64_t n = eden_shard_at(w->optimizer, part->tensor, rank + 1) - at;
-    const uint64_t first = n * part->slice / part->slices;
-    return (range){ at + first, n * (part->slice + 1) / part->slices - first };
+    float room[AT_A_TIME];
+    const float *x = from;
+    if (dtype != EDEN_F32) {
+        eden_convert(room, EDEN_F32, from, dtype, n);
+        x = room;
+    }
+    if (first) memcpy(sum, x, n * sizeof *sum);
+    else
+        for (size_t k = 0; k < n; k++) sum[k] += x[k];
 }
 
-static size_t width_of(uint32_t dtype) { return dtype == EDEN_F32 ? 4 : 2; }
-
-static uint64_t elements_for(const world *w, const bucket *b, uint32_t rank)
+/* Where rank r's elements of a part lie that begins `used` bytes into what a rank sends,
+ * of which there are `bytes`; NULL for zeros. */
+static const char *source_of(const world *w, const flight *f, const bucket_part *part, uint32_t r, uint64_t used,
+                             uint64_t bytes)
 {
-    uint64_t n = 0;
-    for (size_t p = b->first; p < b->last; p++) n += range_of(w, &w->parts[p], rank).count;
-    return n;
+    if (r != w->backend.rank)
+        return (const char *)f->room + f->received + (r - (r > w->backend.rank)) * bytes + used;
+    eden_tensor t;
+    eden_backend_tensor(w->optimizer, part->tensor, &t);
+    return t.grad ? (const char *)t.grad + eden_mpi_range(w, part, r).first * width_of(t.grad_dtype) : NULL;
 }
 
-/* ---- gradients --------------------------------------------------------------------------- */
+/* The mean of what the ranks have becomes this rank's gradient; or with a fixed order what
+ * they have joins the sum. */
+static void add_part(const world *w, const flight *f, const bucket_part *part, uint64_t used, uint64_t bytes)
+{
+    const range at = eden_mpi_range(w, part, w->backend.rank);
+    float room[AT_A_TIME], *sum = NULL;
+    eden_tensor t;
+    eden_backend_tensor(w->optimizer, part->tensor, &t);
+    const size_t width = width_of(t.grad_dtype);
+    if (w->config.fixed_order)
+        sum = w->sum + w->offset[part->tensor] + (at.first - eden_shard_at(w->optimizer, part->tensor, w->backend.rank));
+    else if (!t.grad) return;
+    for (uint64_t k = 0; k < at.count; k += AT_A_TIME) {
+        const size_t n = at.count - k < AT_A_TIME ? (size_t)(at.count - k) : AT_A_TIME;
+        float *to = sum ? sum + k : room;
+        for (uint32_t r = 0; r < w->backend.ranks; r++) {
+            const char *from = source_of(w, f, part, r, used, bytes);
+            const int first = r == 0 && !w->sums;
+            if (from) add(to, from + k * width, t.grad_dtype, n, first);
+            else if (first) memset(to, 0, n * sizeof *to);
+        }
+        if (sum) continue;
+        for (size_t j = 0; j < n; j++) to[j] /= (float)w->backend.ranks; /* not times 1/W: the mean of equals is each */
+        eden_convert((char *)t.grad + (at.first + k) * width, t.grad_dtype, to, EDEN_F32, n);
+    }
+}
 
-/* All ranks' parts of a bucket as floats, rank by rank. */
-static void pack_gradients(world *w, flight *f)
+/* Bytes that a rank's parts of a bucket take in what is received. */
+static uint64_t bytes_of(const world *w, const bucket *b, uint32_t rank)
+{
+    uint64_t bytes = 0;
+    for (size_t p = b->first; p < b->last; p++) {
+        eden_tensor t;
+        eden_backend_tensor(w->optimizer, w->parts[p].tensor, &t);
+        const uint64_t count = eden_mpi_range(w, &w->parts[p], rank).count;
+        bytes += b->in_place ? count * width_of(t.grad_dtype) : padded(count, t.grad_dtype);
+    }
+    return bytes;
+}
+
+static void add_up(const world *w, const flight *f)
 {
     const bucket *b = &w->buckets[f->bucket];
-    float *to = (float *)(void *)f->whole;
-    for (uint32_t r = 0; r < w->backend.ranks; r++)
-        for (size_t p = b->first; p < b->last; p++) {
-            const range at = range_of(w, &w->parts[p], r);
-            eden_tensor t;
-            eden_backend_tensor(w->optimizer, w->parts[p].tensor, &t);
-            if (!t.grad) memset(to, 0, (size_t)at.count * sizeof *to);
-            else
-                eden_convert(to, EDEN_F32, (char *)t.grad + at.first * width_of(t.grad_dtype), t.grad_dtype, at.count);
-            to += at.count;
-        }
+    const uint64_t bytes = bytes_of(w, b, w->backend.rank);
+    uint64_t used = 0;
+    for (size_t p = b->first; p < b->last; p++) {
+        eden_tensor t;
+        eden_backend_tensor(w->optimizer, w->parts[p].tensor, &t);
+        add_part(w, f, &w->parts[p], used, bytes);
+        used += padded(eden_mpi_range(w, &w->parts[p], w->backend.rank).count, t.grad_dtype);
+    }
 }
 
-/* What the ranks sent, in their order, joins the sum. */
-static void add_up(world *w, const flight *f)
-{
-    const bucket *b = &w->buckets[f->bucket];
-    const float *from = (const float *)(const void *)f->own;
-    for (uint32_t r = 0; r < w->backend.ranks; r++)
-        for (size_t p = b->first; p < b->last; p++) {
-            const size_t i = w->parts[p].tensor;
-            const range at = range_of(w, &w->parts[p], w->backend.rank);
-            float *sum = w->sum + w->offset[i] + (at.first - eden_shard_at(w->optimizer, i, w->backend.rank));
-            if (r == 0 && !w->sums) memcpy(sum, from, (size_t)at.count * sizeof *sum);
-            else
-                for (uint64_t k = 0; k < at.count; k++) sum[k] += from[k];
-            from += at.count;
-        }
-}
-
-/* This rank's gradients become the mean of what the ranks had. */
+/* MPI has added up: the same for its sums. */
 static void unpack_mean(world *w, flight *f)
 {
     const bucket *b = &w->buckets[f->bucket];
-    float *from = (float *)(void *)f->own;
-    const float ranks = (float)w->backend.ranks;
+    float *from = (float *)(void *)(f->room + f->received);
     for (size_t p = b->first; p < b->last; p++) {
-        const range at = range_of(w, &w->parts[p], w->backend.rank);
+        const range at = eden_mpi_range(w, &w->parts[p], w->backend.rank);
         eden_tensor t;
         eden_backend_tensor(w->optimizer, w->parts[p].tensor, &t);
-        for (uint64_t k = 0; k < at.count; k++) from[k] /= ranks; /* not times 1/W: the mean of equals is each */
+        for (uint64_t k = 0; k < at.count; k++) from[k] /= (float)w->backend.ranks;
         if (t.grad)
             eden_convert((char *)t.grad + at.first * width_of(t.grad_dtype), t.grad_dtype, from, EDEN_F32, at.count);
         from += at.count;
@@ -92,33 +124,104 @@ static void unpack_sums(world *w)
     }
 }
 
+/* ---- sending gradients ------------------------------------------------------------------- */
+
+/* Rank r's parts of a bucket, as they are or as floats; returns the end of them. */
+static unsigned char *pack_gradients(const world *w, const bucket *b, uint32_t r, int floats, unsigned char *to)
+{
+    for (size_t p = b->first; p < b->last; p++) {
+        const range at = eden_mpi_range(w, &w->parts[p], r);
+        eden_tensor t;
+        eden_backend_tensor(w->optimizer, w->parts[p].tensor, &t);
+        const uint32_t dtype = floats ? EDEN_F32 : t.grad_dtype;
+        const char *from = t.grad ? (const char *)t.grad + at.first * width_of(t.grad_dtype) : NULL;
+        if (!from) memset(to, 0, (size_t)at.count * width_of(dtype));
+        else if (dtype == t.grad_dtype) memcpy(to, from, (size_t)at.count * width_of(dtype));
+        else eden_convert(to, dtype, from, t.grad_dtype, at.count);
+        to += padded(at.count, dtype);
+    }
+    return to;
+}
+
+static int send_to_each(world *w, flight *f, const void *from, MPI_Datatype type)
+{
+    return MPI_Ialltoallv(from, f->counts, f->begins, type, f->room + f->received, f->own_counts, f->own_begins, type,
+                          w->data, &f->request);
+}
+
+/* A tensor's part from where it is. Those who have none send zeros, if others may have. */
+static int send_in_place(world *w, flight *f, int agreed)
+{
+    const bucket_part *part = &w->parts[w->buckets[f->bucket].first];
+    const int own = (int)w->buckets[f->bucket].own;
+    eden_tensor t;
+    eden_backend_tensor(w->optimizer, part->tensor, &t);
+    f->received = 0;
+    if (!t.grad && agreed) {
+        if (w->config.fixed_order && !w->sums)
+            memset(w->sum + w->offset[part->tensor], 0, (size_t)(eden_shard_at(w->optimizer, part->tensor, w->backend.rank + 1) -
+                   eden_shard_at(w->optimizer, part->tensor, w->backend.rank)) * sizeof *w->sum);
+        return MPI_SUCCESS;
+    }
+    if (!t.grad && !(f->zeros = calloc((size_t)w->buckets[f->bucket].elements + 1, width_of(t.grad_dtype))))
+        return MPI_ERR_NO_MEM;
+    for (uint32_t r = 0; r < w->backend.ranks; r++) {
+        const range at = eden_mpi_range(w, part, r);
+        const int others = r != w->backend.rank;
+        f->counts[r] = others ? (int)at.count : 0;
+        f->begins[r] = others && t.grad ? (int)at.first : 0;
+        f->own_counts[r] = others ? own : 0;
+        f->own_begins[r] = others ? (int)(r - (r > w->backend.rank)) * own : 0;
+    }
+    f->active = 1;
+    return send_to_each(w, f, t.grad ? t.grad : f->zeros, type_of(t.grad_dtype));
+}
+
+static int send_packed(world *w, flight *f)
+{
+    const bucket *b = &w->buckets[f->bucket];
+    const int bytes = (int)bytes_of(w, b, w->backend.rank);
+    unsigned char *to = f->room;
+    for (uint32_t r = 0; r < w->backend.ranks; r++) {
+        const int others = r != w->backend.rank;
+        unsigned char *end = others ? pack_gradients(w, b, r, 0, to) : to;
+        f->counts[r] = (int)(end - to);
+        f->begins[r] = (int)(to - f->room);
+        f->own_counts[r] = others ? bytes : 0;
+        f->own_begins[r] = others ? (int)(r - (r > w->backend.rank)) * bytes : 0;
+        to = end;
+    }
+    f->received = (size_t)(to - f->room);
+    f->active = 1;
+    return send_to_each(w, f, f->room, MPI_BYTE);
+}
+
+static int send_sums(world *w, flight *f)
+{
+    const bucket *b = &w->buckets[f->bucket];
+    unsigned char *to = f->room;
+    for (uint32_t r = 0; r < w->backend.ranks; r++) {
+        unsigned char *end = pack_gradients(w, b, r, 1, to);
+        f->counts[r] = (int)((size_t)(end - to) / sizeof(float));
+        to = end;
+    }
+    f->received = (size_t)(to - f->room);
+    f->active = 1;
+    return MPI_Ireduce_scatter(f->room, to, f->counts, MPI_FLOAT, MPI_SUM, w->data, &f->request);
+}
+
 static eden_status land(world *w, flight *f, int keep, eden_error *error)
 {
     if (!f->active) return EDEN_OK;
     const eden_status status = eden_mpi_wait(w, MPI_SUCCESS, &f->request, "gradients", error);
     f->active = 0;
-    if (status || !keep) return status;
-    if (w->config.fixed_order) add_up(w, f);
+    if (status) return status; /* then zeros may still be read, and stay */
+    free(f->zeros);
+    f->zeros = NULL;
+    if (!keep) return EDEN_OK;
+    if (is_direct(w)) add_up(w, f);
     else unpack_mean(w, f);
     return EDEN_OK;
-}
-
-static int set_counts(world *w, flight *f)
-{
-    const bucket *b = &w->buckets[f->bucket];
-    int at = 0, own_at = 0;
-    for (uint32_t r = 0; r < w->backend.ranks; r++) {
-        f->counts[r] = (int)elements_for(w, b, r);
-        f->begins[r] = at;
-        f->own_counts[r] = (int)b->own;
-        f->own_begins[r] = own_at;
-        at += f->counts[r];
-        own_at += f->own_counts[r];
-    }
-    return w->config.fixed_order
-               ? MPI_Ialltoallv(f->whole, f->counts, f->begins, MPI_FLOAT, f->own, f->own_counts, f->own_begins,
-                                MPI_FLOAT, w->data, &f->request)
-               : MPI_Ireduce_scatter(f->whole, f->own, f->counts, MPI_FLOAT, MPI_SUM, w->data, &f->request);
 }
 
 int eden_mpi_may_send(world *w)
@@ -129,17 +232,20 @@ int eden_mpi_may_send(world *w)
     return done;
 }
 
-eden_status eden_mpi_send_gradients(world *w, size_t end, eden_error *error)
+eden_status eden_mpi_send_gradients(world *w, size_t end, int agreed, eden_error *error)
 {
     for (; w->started < end && w->started < w->bucket_count; w->started++) {
         flight *f = &w->flights[w->started % FLIGHTS];
-        eden_status status = land(w, f, 1, error);
+        const eden_status status = land(w, f, 1, error);
         if (status) return status;
         f->bucket = w->started;
-        pack_gradients(w, f);
-        const int code = set_counts(w, f);
+        if (w->backend.ranks == 1) {
+            add_up(w, f);
+            continue;
+        }
+        const int code = !is_direct(w) ? send_sums(w, f)
+                         : w->buckets[f->bucket].in_place ? send_in_place(w, f, agreed) : send_packed(w, f);
         if (code != MPI_SUCCESS) return eden_mpi_wait(w, code, &f->request, "gradients", error);
-        f->active = 1;
     }
     return EDEN_OK;
 }
@@ -159,82 +265,4 @@ void eden_mpi_take_sums(world *w, int last)
 {
     w->sums = !last;
     if (last) unpack_sums(w);
-}
-
-/* ---- weights ------------------------------------------------------------------------------ */
-
-static unsigned char *stored_at(const world *w, const bucket_part *part, uint64_t element, int copies, size_t *width)
-{
-    eden_tensor t;
-    eden_backend_tensor(w->optimizer, part->tensor, &t);
-    if (copies && !t.copy) return NULL;
-    *width = width_of(copies ? t.copy_dtype : t.dtype);
-    return (unsigned char *)(copies ? t.copy : t.data) + element * *width;
-}
-
-/* A rank's weights to or from a message; returns its bytes. */
-static uint64_t move_weights(const world *w, const bucket *b, uint32_t rank, int copies, unsigned char *bytes, int out)
-{
-    uint64_t used = 0;
-    for (size_t p = b->first; p < b->last; p++) {
-        const range at = range_of(w, &w->parts[p], rank);
-        size_t width = 0;
-        unsigned char *here = stored_at(w, &w->parts[p], at.first, copies, &width);
-        if (!here || !at.count) continue;
-        if (bytes && out) memcpy(bytes + used, here, (size_t)at.count * width);
-        else if (bytes) memcpy(here, bytes + used, (size_t)at.count * width);
-        used += at.count * width;
-    }
-    return used;
-}
-
-static eden_status land_weights(world *w, flight *f, int copies, eden_error *error)
-{
-    if (!f->active) return EDEN_OK;
-    const eden_status status = eden_mpi_wait(w, MPI_SUCCESS, &f->request, "weights", error);
-    f->active = 0;
-    for (uint32_t r = 0; r < w->backend.ranks && !status; r++)
-        if (r != w->backend.rank) move_weights(w, &w->buckets[f->bucket], r, copies, f->whole + f->begins[r], 0);
-    return status;
-}
-
-static eden_status gather(world *w, int copies, eden_error *error)
-{
-    eden_status status = EDEN_OK;
-    for (size_t k = 0; k < w->bucket_count && !status; k++) {
-        flight *f = &w->flights[k % FLIGHTS];
-        int total = 0;
-        status = land_weights(w, f, copies, error);
-        if (status) break;
-        f->bucket = k;
-        for (uint32_t r = 0; r < w->backend.ranks; total += f->counts[r++]) {
-            f->counts[r] = (int)move_weights(w, &w->buckets[k], r, copies, NULL, 1);
-            f->begins[r] = total;
-        }
-        if (!total) continue;
-        move_weights(w, &w->buckets[k], w->backend.rank, copies, f->own, 1);
-        const int code = MPI_Iallgatherv(f->own, f->counts[w->backend.rank], MPI_BYTE, f->whole, f->counts, f->begins,
-                                         MPI_BYTE, w->data, &f->request);
-        if (code != MPI_SUCCESS) return eden_mpi_wait(w, code, &f->request, "weights", error);
-        f->active = 1;
-    }
-    for (size_t k = 0; k < FLIGHTS && !status; k++)
-        status = land_weights(w, &w->flights[(w->bucket_count + k) % FLIGHTS], copies, error);
-    return status;
-}
-
-eden_status eden_mpi_gather_weights(eden_backend *backend, eden_optimizer *o, eden_error *error)
-{
-    world *w = world_of(backend);
-    int copies = 0;
-    if (backend->ranks == 1) return EDEN_OK;
-    eden_status status = eden_mpi_make_buckets(w, error);
-    for (size_t i = 0; i < eden_tensor_count(o); i++) {
-        eden_tensor t;
-        eden_backend_tensor(o, i, &t);
-        copies = copies || t.copy;
-    }
-    if (!status) status = gather(w, 0, error);
-    if (!status && copies) status = gather(w, 1, error);
-    return status;
 }

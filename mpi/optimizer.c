@@ -1,12 +1,11 @@
 /* optimizer.c - eden_mpi.h. */
+#include <fenv.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "world.h"
 
 /* ---- a step -------------------------------------------------------------------------------- */
-
-static size_t width_of(uint32_t dtype) { return dtype == EDEN_F32 ? 4 : 2; }
 
 /* Everything that this rank may refuse before others are asked. */
 static eden_status check_gradients(const eden_optimizer *o, eden_error *error)
@@ -37,8 +36,8 @@ static eden_status begin(eden_backend *backend, eden_optimizer *o, int last, ede
     if (!mine) mine = check_gradients(o, error);
     if (!mine && !w->started) mine = eden_mpi_make_buckets(w, error);
     eden_status status = eden_mpi_agree(backend, o, mine, error);
-    if (status || (backend->ranks == 1 && !w->config.fixed_order)) return status;
-    status = eden_mpi_send_gradients(w, w->bucket_count, error);
+    if (status || w->alone) return status;
+    status = eden_mpi_send_gradients(w, w->bucket_count, 1, error);
     if (!status) status = eden_mpi_finish_gradients(w, 1, error);
     if (status || !w->config.fixed_order) return status;
     eden_mpi_take_sums(w, last);
@@ -55,6 +54,7 @@ static void destroy(eden_backend *backend)
     MPI_Finalized(&ended);
     eden_mpi_free_buckets(w);
     for (size_t k = 0; k < FLIGHTS; k++) {
+        free(w->flights[k].zeros);
         free(w->flights[k].counts);
         free(w->flights[k].begins);
         free(w->flights[k].own_counts);
@@ -103,9 +103,10 @@ static int make_room(world *w)
     return 1;
 }
 
-static eden_status check_counts(const world *w, const eden_config *config, eden_error *error)
+static eden_status check_counts(world *w, const eden_config *config, eden_error *error)
 {
     const uint32_t all = config && config->accumulate ? config->accumulate : 1, ranks = w->backend.ranks;
+    w->alone = ranks == 1 && (!w->config.fixed_order || all == 1);
     if (!w->config.fixed_order || all % ranks == 0) return EDEN_OK;
     return eden_mpi_fail(error, EDEN_E_VALUE, "with fixed_order config.accumulate = %u is the micro-batches of all ranks, "
                          "and %u ranks want a multiple of %u", all, ranks, ranks);
@@ -146,6 +147,7 @@ eden_status eden_mpi_optimizer_create(eden_optimizer **optimizer, MPI_Comm comm,
     w->config = mpi ? *mpi : initial;
     if (!w->config.bucket_bytes) w->config.bucket_bytes = (uint64_t)32 << 20;
     w->most = COUNT_MOST;
+    w->direct = DIRECT_RANKS;
     w->control = w->data = MPI_COMM_NULL;
     w->backend.agree = eden_mpi_agree;
     w->backend.vote = eden_mpi_vote;
@@ -188,8 +190,11 @@ static eden_status find(const eden_optimizer *o, const char *call, const char *t
 
 static int is_ready(const world *w, const bucket *b)
 {
-    for (size_t p = b->first; p < b->last; p++)
-        if (!w->ready[w->parts[p].tensor]) return 0;
+    for (size_t p = b->first; p < b->last; p++) {
+        eden_tensor t;
+        eden_backend_tensor(w->optimizer, w->parts[p].tensor, &t);
+        if (!w->ready[w->parts[p].tensor] || !t.grad) return 0;
+    }
     return 1;
 }
 
@@ -201,14 +206,19 @@ eden_status eden_mpi_grad_ready(eden_optimizer *o, const char *tensor, eden_erro
     if (status) return status;
     if (w->failed) return eden_mpi_fail(error, EDEN_E_IO, "the ranks have lost each other before; end all with "
                                         "MPI_Abort()");
-    if (!w->tensor || w->version != eden_shard_version(o) || w->tensors != eden_tensor_count(o) ||
+    if (!w->ready || w->version != eden_shard_version(o) || w->tensors != eden_tensor_count(o) ||
         !eden_backend_steps_next(o) || w->config.fixed_order || w->backend.ranks == 1)
         return EDEN_OK;
     w->ready[i] = 1;
     /* A rank that failed and never gets here must not be waited for. MPI works within
-     * calls alone, and this is one. */
+     * calls alone, and this is one. What arrives is added up as in a step, whatever
+     * environment the caller computes in. */
+    fenv_t saved;
+    fegetenv(&saved);
+    fesetenv(FE_DFL_ENV);
     while (!status && eden_mpi_may_send(w) && w->started < w->bucket_count && is_ready(w, &w->buckets[w->started]))
-        status = eden_mpi_send_gradients(w, w->started + 1, error);
+        status = eden_mpi_send_gradients(w, w->started + 1, 0, error);
+    fesetenv(&saved);
     return status;
 }
 

@@ -214,6 +214,7 @@ int eden_exchange_sums(eden_optimizer *o, size_t begin, size_t end)
 {
     eden_plan *plan = o->plan;
     uint64_t total, at = 0;
+    if (o->backend->ranks == 1) return 1;
     for (uint32_t r = 0; r < o->backend->ranks; r++) plan->bytes[r] = move_sums(o, begin, end, r, NULL, 1);
     move_sums(o, begin, end, o->backend->rank, plan->mine, 1);
     if (!trade(o, &total)) return 0;
@@ -239,6 +240,7 @@ int eden_exchange_scans(eden_optimizer *o)
     eden_plan *plan = o->plan;
     const uint32_t ranks = o->backend->ranks;
     uint64_t total, at = 0;
+    if (ranks == 1) return 1;
     memset(plan->bytes, 0, ranks * sizeof *plan->bytes);
     for (uint32_t r = 0; r < ranks; r++)
         for (size_t i = 0; i < plan->count; i++) plan->bytes[r] += scans_of(o, &plan->items[i], r) * sizeof *plan->scans;
@@ -261,7 +263,7 @@ int eden_exchange_scans(eden_optimizer *o)
 void eden_first_of_ranks(eden_optimizer *o, eden_bad_gradient *bad)
 {
     uint64_t total;
-    if (!o->backend) return;
+    if (!o->backend || o->backend->ranks == 1) return;
     const uint32_t ranks = o->backend->ranks;
     for (uint32_t r = 0; r < ranks; r++) o->plan->bytes[r] = sizeof *bad;
     memcpy(o->plan->mine, bad, sizeof *bad);
@@ -309,7 +311,7 @@ static uint64_t most_sums(eden_item *item)
 
 int eden_make_room_for_sums(const eden_optimizer *o, eden_plan *plan)
 {
-    if (!o->backend) return 1;
+    if (!o->backend || o->backend->ranks == 1) return 1;
     const uint32_t ranks = o->backend->ranks;
     uint64_t most = 0, wave = 0, scans = (uint64_t)plan->chunks * sizeof *plan->scans;
     for (size_t i = 0; i < plan->count; i++) {
