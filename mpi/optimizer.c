@@ -122,11 +122,24 @@ static eden_status create_here(world *w, const char *rule, const eden_config *co
     return status;
 }
 
+/* A communicator of our own; those who wait for others leave them the cores. */
+static eden_status duplicate(world *w, MPI_Comm comm, MPI_Comm *own, eden_error *error)
+{
+    MPI_Request request = MPI_REQUEST_NULL;
+    MPI_Comm made = MPI_COMM_NULL;
+    const int code = MPI_Comm_idup(comm, &made, &request);
+    const eden_status status = eden_mpi_wait(w, code, &request, "part in creation", error);
+    if (!status) *own = made;
+    return status;
+}
+
 static eden_status meet(world *w, MPI_Comm comm, eden_error *error)
 {
-    int rank, ranks;
-    if (MPI_Comm_dup(comm, &w->control) != MPI_SUCCESS || MPI_Comm_dup(comm, &w->data) != MPI_SUCCESS ||
-        MPI_Comm_set_errhandler(w->control, MPI_ERRORS_RETURN) != MPI_SUCCESS ||
+    int rank = 0, ranks = 0;
+    eden_status status = duplicate(w, comm, &w->control, error);
+    if (!status) status = duplicate(w, comm, &w->data, error);
+    if (status) return status;
+    if (MPI_Comm_set_errhandler(w->control, MPI_ERRORS_RETURN) != MPI_SUCCESS ||
         MPI_Comm_set_errhandler(w->data, MPI_ERRORS_RETURN) != MPI_SUCCESS ||
         MPI_Comm_rank(w->control, &rank) != MPI_SUCCESS || MPI_Comm_size(w->control, &ranks) != MPI_SUCCESS)
         return eden_mpi_fail(error, EDEN_E_IO, "eden_mpi_optimizer_create: MPI refused to duplicate the communicator");

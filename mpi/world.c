@@ -38,7 +38,7 @@ static eden_status lost(world *w, int code, const char *what, eden_error *error)
 /* Ask at once, then leave the core to whoever shares it, then sleep between questions. */
 eden_status eden_mpi_wait(world *w, int code, MPI_Request *request, const char *what, eden_error *error)
 {
-    enum { AT_ONCE = 200, YIELDING = 20000 };
+    enum { AT_ONCE = 200, YIELDING = 500 };
     const struct timespec nap = { 0, 50000 };
     double begun = 0;
     int done = 0;
