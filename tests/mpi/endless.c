@@ -52,7 +52,7 @@ int main(int argc, char **argv)
     OK(eden_add_tensor(o, "w", &w, NULL, error));
     OK(eden_add_tensor(o, "small", &v, NULL, error));
     snprintf(manifest, sizeof manifest, "%s/manifest.safetensors", argv[1]);
-    MPI_Barrier(MPI_COMM_WORLD);
+    all_here();
     if (stat(manifest, &s) == 0 && eden_mpi_load(o, argv[1], &e)) end_all(&e);
     if (my_rank() == 0) printf("loaded %llu\n", (unsigned long long)eden_steps(o)), fflush(stdout);
     const uint64_t end = strtoull(argv[3], NULL, 10);

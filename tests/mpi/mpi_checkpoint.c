@@ -1,7 +1,8 @@
 /* mpi_checkpoint.c - what W ranks save, any number loads, to the bits of a run that was
  * never interrupted; and merged it is the file that one process would have saved.
  *
- * All ordered pairs of 1 to W ranks save and load, on communicators of the first ranks. */
+ * All ordered pairs of 1 to W ranks save and load, on communicators of the first ranks.
+ * usage: mpi_checkpoint [CASES] */
 #include <eden/safetensors.h>
 #include <unistd.h>
 
@@ -158,7 +159,7 @@ static void one_pair(size_t k, int from, int to, const char *place)
         OK(eden_save(alone.o, single, 0, error));
         check_merged(folder, merged, single);
     }
-    MPI_Barrier(MPI_COMM_WORLD);
+    all_here();
     comm = first_ranks(to);
     if (comm != MPI_COMM_NULL) {
         create(&ours.o, comm, k);
@@ -178,7 +179,7 @@ static void one_pair(size_t k, int from, int to, const char *place)
         MPI_Comm_free(&comm);
     }
     eden_optimizer_destroy(alone.o);
-    MPI_Barrier(MPI_COMM_WORLD);
+    all_here();
 }
 
 /* A load that one rank cannot do changes nothing on any. */
@@ -220,9 +221,9 @@ static const char *within(char path[600], const char *place, const char *name)
 /* All ranks load the folder, which rank 0 has changed, and refuse it. */
 static void refuse(const char *folder, const char *part)
 {
-    MPI_Barrier(MPI_COMM_WORLD);
+    all_here();
     REFUSED(eden_mpi_load(ours.o, folder, error), EDEN_E_FORMAT, part);
-    MPI_Barrier(MPI_COMM_WORLD);
+    all_here();
 }
 
 /* Generations 1, 2 and 3 of a folder, of which 3 is committed and 1 is gone. */
@@ -238,7 +239,7 @@ static void test_folders(const char *place)
         steps(&ours, k, k + 1);
         OK(eden_mpi_save(ours.o, folder, error));
     }
-    MPI_Barrier(MPI_COMM_WORLD);
+    all_here();
     CHECK(access(within(a, folder, "generation-1"), F_OK) != 0, "generation 1 is still there");
     if (my_rank() == 0) {
         copy_file(within(a, folder, newest), within(b, place, "kept"));
@@ -251,13 +252,13 @@ static void test_folders(const char *place)
     }
     refuse(folder, "");
     if (my_rank() == 0) copy_file(within(b, place, "kept"), within(a, folder, newest));
-    MPI_Barrier(MPI_COMM_WORLD);
+    all_here();
     OK(eden_mpi_load(ours.o, folder, error));
     CHECK(eden_steps(ours.o) == 3, "%llu steps", (unsigned long long)eden_steps(ours.o));
-    MPI_Barrier(MPI_COMM_WORLD);
+    all_here();
     if (my_rank() == 0) /* the commit before */
         copy_file(within(b, folder, "manifest.safetensors.old"), within(a, folder, "manifest.safetensors"));
-    MPI_Barrier(MPI_COMM_WORLD);
+    all_here();
     OK(eden_mpi_load(ours.o, folder, error));
     CHECK(eden_steps(ours.o) == 2, "%llu steps", (unsigned long long)eden_steps(ours.o));
     eden_optimizer_destroy(ours.o);
@@ -272,17 +273,19 @@ int main(int argc, char **argv)
         CHECK(mkdtemp(place), "no temporary folder");
     }
     MPI_Bcast(place, sizeof place, MPI_CHAR, 0, MPI_COMM_WORLD);
-    for (size_t k = 0; k < CASES; k++)
+    const size_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : CASES;
+    for (size_t k = 0; k < count; k++)
         for (int from = 1; from <= all_ranks(); from++)
             for (int to = 1; to <= all_ranks(); to++) one_pair(k, from, to, place);
     test_refused(place);
     test_folders(place);
-    MPI_Barrier(MPI_COMM_WORLD);
+    all_here();
     if (my_rank() == 0) {
         char command[600];
         snprintf(command, sizeof command, "rm -r '%s'", place);
         CHECK(system(command) == 0, "%s", command);
     }
+    if (my_rank() == 0) printf("%d pairs, %zu ways to store\n", all_ranks() * all_ranks(), count);
     MPI_Finalize();
     return 0;
 }
