@@ -1,4 +1,5 @@
 /* mpi_agree.c - all ranks take a step or none does, and all say the same. */
+#include <fenv.h>
 #include <math.h>
 
 #include "world.h"
@@ -186,18 +187,45 @@ static void test_single_calls(void)
     REFUSED(eden_mpi_grad_ready(NULL, "c", error), EDEN_E_ARGUMENT, "eden_mpi_optimizer_create");
 }
 
-/* What is more than a call of MPI can count goes in parts, to the same bits. */
-static void test_large_counts(void)
+/* What is more than a call of MPI can count goes in parts, and more ranks than each can send
+ * to each leave the adding to MPI: to the same bits, where sums do not round. */
+static void test_ways_to_send(void)
 {
     static float other[COUNT];
     eden_config config = EDEN_CONFIG_INIT;
     config.clip_norm = 1;
-    for (int part = 0; part < 2; part++) {
+    for (int way = 0; way < 4; way++) {
         eden_optimizer *o = start(&config);
-        if (part) world_of(eden_backend_of(o))->most = 17;
-        for (int i = 0; i < 3; i++) OK(eden_step(o, error));
+        if (way & 1) world_of(eden_backend_of(o))->most = 17;
+        if (way & 2) world_of(eden_backend_of(o))->direct = 0;
+        for (int i = 0; i < 3; i++) {
+            if (i == 1) OK(eden_mpi_grad_ready(o, "b", error));
+            if (i == 1) OK(eden_mpi_grad_ready(o, "a", error));
+            OK(eden_step(o, error));
+        }
         eden_optimizer_destroy(o);
-        if (part) CHECK(memcmp(other, weights, sizeof other) == 0, "other bits in parts");
+        if (way) CHECK(memcmp(other, weights, sizeof other) == 0, "other bits in way %d", way);
+        memcpy(other, weights, sizeof other);
+    }
+}
+
+/* Nor does it matter in which environment the caller computes. */
+static void test_environment(void)
+{
+    static float other[COUNT];
+    for (int mode = 0; mode < 2; mode++) {
+        eden_optimizer *o = start(NULL);
+        for (int i = 0; i < 3; i++) {
+            for (int k = 0; k < COUNT; k++) grad[k] = coarse((uint64_t)(k + i)) / (float)(3 + 4 * my_rank());
+            if (mode) fesetround(FE_UPWARD);
+            OK(eden_mpi_grad_ready(o, "b", error));
+            OK(eden_mpi_grad_ready(o, "a", error));
+            OK(eden_step(o, error));
+            CHECK(fegetround() == (mode ? FE_UPWARD : FE_TONEAREST), "the caller's rounding was changed");
+            fesetround(FE_TONEAREST);
+        }
+        eden_optimizer_destroy(o);
+        if (mode) CHECK(memcmp(other, weights, sizeof other) == 0, "other bits when the caller rounds up");
         memcpy(other, weights, sizeof other);
     }
 }
@@ -246,7 +274,8 @@ int main(int argc, char **argv)
     test_nan(EDEN_SKIP);
     test_read_only();
     test_single_calls();
-    test_large_counts();
+    test_ways_to_send();
+    test_environment();
     test_memory();
     MPI_Finalize();
     return 0;

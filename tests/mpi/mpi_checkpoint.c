@@ -4,6 +4,8 @@
  * All ordered pairs of 1 to W ranks save and load, on communicators of the first ranks.
  * usage: mpi_checkpoint [CASES] */
 #include <eden/safetensors.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/mpi/check.h"
@@ -201,6 +203,30 @@ static void test_refused(const char *place)
     eden_optimizer_destroy(alone.o);
 }
 
+/* The disk is full for one rank: all say so, and what was committed is there. */
+static void test_full(const char *place)
+{
+    char folder[512];
+    struct rlimit saved, small;
+    snprintf(folder, sizeof folder, "%s/full", place);
+    create(&ours.o, MPI_COMM_WORLD, 0);
+    add(&ours, 0);
+    steps(&ours, 0, 1);
+    OK(eden_mpi_save(ours.o, folder, error));
+    steps(&ours, 1, 2);
+    CHECK(getrlimit(RLIMIT_FSIZE, &saved) == 0 && signal(SIGXFSZ, SIG_IGN) != SIG_ERR, "no limit on files");
+    small = saved, small.rlim_cur = 4096;
+    if (my_rank() == all_ranks() - 1) setrlimit(RLIMIT_FSIZE, &small);
+    REFUSED(eden_mpi_save(ours.o, folder, error), EDEN_E_IO, "full");
+    setrlimit(RLIMIT_FSIZE, &saved);
+    all_here();
+    OK(eden_mpi_load(ours.o, folder, error));
+    CHECK(eden_steps(ours.o) == 1, "%llu steps", (unsigned long long)eden_steps(ours.o));
+    steps(&ours, 1, 2);
+    OK(eden_mpi_save(ours.o, folder, error));
+    eden_optimizer_destroy(ours.o);
+}
+
 /* ---- folders that are not as they were saved ----------------------------------------- */
 
 static void copy_file(const char *from, const char *to)
@@ -278,6 +304,7 @@ int main(int argc, char **argv)
         for (int from = 1; from <= all_ranks(); from++)
             for (int to = 1; to <= all_ranks(); to++) one_pair(k, from, to, place);
     test_refused(place);
+    test_full(place);
     test_folders(place);
     all_here();
     if (my_rank() == 0) {

@@ -17,6 +17,9 @@ void *__wrap_aligned_alloc(size_t alignment, size_t n);
 void __wrap_free(void *p);
 
 static size_t now, highest;
+static long until_none = -1; /* calls, before one fails */
+
+static int fails(void) { return until_none >= 0 && until_none-- == 0; }
 
 static void *counted(void *p)
 {
@@ -25,11 +28,16 @@ static void *counted(void *p)
     return p;
 }
 
-void *__wrap_malloc(size_t n) { return counted(__real_malloc(n)); }
-void *__wrap_calloc(size_t n, size_t size) { return counted(__real_calloc(n, size)); }
-void *__wrap_aligned_alloc(size_t alignment, size_t n) { return counted(__real_aligned_alloc(alignment, n)); }
+void *__wrap_malloc(size_t n) { return fails() ? NULL : counted(__real_malloc(n)); }
+void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : counted(__real_calloc(n, size)); }
+void *__wrap_aligned_alloc(size_t alignment, size_t n)
+{
+    return fails() ? NULL : counted(__real_aligned_alloc(alignment, n));
+}
+
 void *__wrap_realloc(void *p, size_t n)
 {
+    if (fails()) return NULL;
     now -= p ? malloc_usable_size(p) : 0;
     return counted(__real_realloc(p, n));
 }
@@ -93,9 +101,40 @@ static void run(const char *rule, uint32_t dtype, uint32_t rounding, double stat
     __real_free(grads);
 }
 
+/* One rank gets no memory, at each of the calls of a first step: no rank steps, all say
+ * so, and the same call then succeeds. */
+static void test_one_has_none(void)
+{
+    float w[700] = { 0 }, g[700];
+    long at = 0;
+    for (int i = 0; i < 700; i++) g[i] = 1;
+    for (int done = 0; !done; at++) {
+        eden_optimizer *o = NULL;
+        eden_error e = { 0, "" };
+        eden_mpi_config mpi = EDEN_MPI_CONFIG_INIT;
+        const eden_tensor t = eden_matrix(w, g, 7, 100);
+        const float before = w[0];
+        mpi.timeout = 60;
+        OK(eden_mpi_optimizer_create(&o, MPI_COMM_WORLD, "adamw", NULL, &mpi, error));
+        OK(eden_add_tensor(o, "w", &t, NULL, error));
+        until_none = my_rank() == all_ranks() - 1 ? at : -1;
+        const eden_status status = eden_step(o, &e);
+        done = until_none >= 0;
+        until_none = -1;
+        MPI_Bcast(&done, 1, MPI_INT, all_ranks() - 1, MPI_COMM_WORLD);
+        CHECK(status == (done ? EDEN_OK : EDEN_E_MEMORY), "call %ld: status %d, \"%s\"", at, (int)status, e.text);
+        CHECK(done || w[0] == before, "call %ld: a weight has moved", at);
+        if (!done) OK(eden_step(o, error));
+        eden_optimizer_destroy(o);
+        CHECK(at < 1000, "no end");
+    }
+    if (my_rank() == 0) printf("%ld calls for memory of one rank failed, and all ranks said so\n", at - 1);
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
+    test_one_has_none();
     run("adamw", EDEN_F32, EDEN_NEAREST, 8);
     run("adamw", EDEN_BF16, EDEN_MASTER, 12);
     run("lamb", EDEN_F32, EDEN_NEAREST, 8);
