@@ -41,8 +41,8 @@ static void make_copies(const world *w, const bucket *b)
         for (uint32_t r = 0; r < w->backend.ranks; r++) {
             const range at = eden_mpi_range(w, &w->parts[p], r);
             if (r != w->backend.rank && at.count)
-                eden_convert((uint16_t *)t.copy + at.first, t.copy_dtype, (const float *)t.data + at.first, EDEN_F32,
-                             at.count);
+                eden_backend_convert(w->optimizer, (uint16_t *)t.copy + at.first, t.copy_dtype,
+                                     (const float *)t.data + at.first, EDEN_F32, at.count);
         }
     }
 }

@@ -16,12 +16,12 @@ static MPI_Datatype type_of(uint32_t dtype) { return dtype == EDEN_F32 ? MPI_FLO
 
 #define AT_A_TIME 1024
 
-static void add(float *sum, const void *from, uint32_t dtype, size_t n, int first)
+static void add(const world *w, float *sum, const void *from, uint32_t dtype, size_t n, int first)
 {
     float room[AT_A_TIME];
     const float *x = from;
     if (dtype != EDEN_F32) {
-        eden_convert(room, EDEN_F32, from, dtype, n);
+        eden_backend_convert(w->optimizer, room, EDEN_F32, from, dtype, n);
         x = room;
     }
     if (first) memcpy(sum, x, n * sizeof *sum);
@@ -59,12 +59,12 @@ static void add_part(const world *w, const flight *f, const bucket_part *part, u
         for (uint32_t r = 0; r < w->backend.ranks; r++) {
             const char *from = source_of(w, f, part, r, used, bytes);
             const int first = r == 0 && !w->sums;
-            if (from) add(to, from + k * width, t.grad_dtype, n, first);
+            if (from) add(w, to, from + k * width, t.grad_dtype, n, first);
             else if (first) memset(to, 0, n * sizeof *to);
         }
         if (sum) continue;
         for (size_t j = 0; j < n; j++) to[j] /= (float)w->backend.ranks; /* not times 1/W: the mean of equals is each */
-        eden_convert((char *)t.grad + (at.first + k) * width, t.grad_dtype, to, EDEN_F32, n);
+        eden_backend_convert(w->optimizer, (char *)t.grad + (at.first + k) * width, t.grad_dtype, to, EDEN_F32, n);
     }
 }
 
@@ -105,7 +105,8 @@ static void unpack_mean(world *w, flight *f)
         eden_backend_tensor(w->optimizer, w->parts[p].tensor, &t);
         for (uint64_t k = 0; k < at.count; k++) from[k] /= (float)w->backend.ranks;
         if (t.grad)
-            eden_convert((char *)t.grad + at.first * width_of(t.grad_dtype), t.grad_dtype, from, EDEN_F32, at.count);
+            eden_backend_convert(w->optimizer, (char *)t.grad + at.first * width_of(t.grad_dtype), t.grad_dtype, from,
+                                 EDEN_F32, at.count);
         from += at.count;
     }
 }
@@ -119,8 +120,8 @@ static void unpack_sums(world *w)
         eden_tensor t;
         eden_backend_tensor(w->optimizer, i, &t);
         if (t.grad && first < last)
-            eden_convert((char *)t.grad + first * width_of(t.grad_dtype), t.grad_dtype, w->sum + w->offset[i], EDEN_F32,
-                         last - first);
+            eden_backend_convert(w->optimizer, (char *)t.grad + first * width_of(t.grad_dtype), t.grad_dtype,
+                                 w->sum + w->offset[i], EDEN_F32, last - first);
     }
 }
 
@@ -137,7 +138,7 @@ static unsigned char *pack_gradients(const world *w, const bucket *b, uint32_t r
         const char *from = t.grad ? (const char *)t.grad + at.first * width_of(t.grad_dtype) : NULL;
         if (!from) memset(to, 0, (size_t)at.count * width_of(dtype));
         else if (dtype == t.grad_dtype) memcpy(to, from, (size_t)at.count * width_of(dtype));
-        else eden_convert(to, dtype, from, t.grad_dtype, at.count);
+        else eden_backend_convert(w->optimizer, to, dtype, from, t.grad_dtype, at.count);
         to += padded(at.count, dtype);
     }
     return to;
@@ -158,9 +159,10 @@ static int send_in_place(world *w, flight *f, int agreed)
     eden_backend_tensor(w->optimizer, part->tensor, &t);
     f->received = 0;
     if (!t.grad && agreed) {
+        const range at = eden_mpi_range(w, part, w->backend.rank);
+        const uint64_t shard = eden_shard_at(w->optimizer, part->tensor, w->backend.rank);
         if (w->config.fixed_order && !w->sums)
-            memset(w->sum + w->offset[part->tensor], 0, (size_t)(eden_shard_at(w->optimizer, part->tensor, w->backend.rank + 1) -
-                   eden_shard_at(w->optimizer, part->tensor, w->backend.rank)) * sizeof *w->sum);
+            memset(w->sum + w->offset[part->tensor] + (at.first - shard), 0, (size_t)at.count * sizeof *w->sum);
         return MPI_SUCCESS;
     }
     if (!t.grad && !(f->zeros = calloc((size_t)w->buckets[f->bucket].elements + 1, width_of(t.grad_dtype))))

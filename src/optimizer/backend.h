@@ -53,6 +53,11 @@ EDEN_API eden_backend *eden_backend_of(const eden_optimizer *o); /* or NULL */
 /* Tensor i as it was added, with its gradient of now; and its elements. */
 EDEN_API uint64_t eden_backend_tensor(const eden_optimizer *o, size_t i, eden_tensor *tensor);
 
+/* As eden_convert(), for arrays that do not overlap; without its look at the processor,
+ * which takes longer than a thousand numbers do. */
+EDEN_API void eden_backend_convert(const eden_optimizer *o, void *to, uint32_t to_dtype, const void *from,
+                                   uint32_t from_dtype, uint64_t count);
+
 /* Rank r has elements [eden_shard_at(o, i, r), eden_shard_at(o, i, r + 1)) of tensor i, as
  * of the last refresh; a frozen tensor is no one's. */
 EDEN_API uint64_t eden_shard_at(const eden_optimizer *o, size_t i, uint32_t rank);

@@ -24,6 +24,21 @@ uint64_t eden_backend_tensor(const eden_optimizer *o, size_t i, eden_tensor *ten
     return o->tensors[i].extent.count;
 }
 
+void eden_backend_convert(const eden_optimizer *o, void *to, uint32_t to_dtype, const void *from,
+                          uint32_t from_dtype, uint64_t count)
+{
+    _Alignas(64) real block[EDEN_BLOCK];
+    const uint32_t in = eden_codec_of(from_dtype, 0), out = eden_codec_of(to_dtype, 0);
+    eden_float_env saved;
+    eden_float_enter(&saved);
+    for (uint64_t i = 0; i < count; i += EDEN_BLOCK) {
+        const size_t n = (size_t)(count - i < EDEN_BLOCK ? count - i : EDEN_BLOCK);
+        eden_codecs[o->isa][in].load((const char *)from + eden_codec_bytes(in, i), NULL, block, n);
+        eden_codecs[o->isa][out].store(block, (char *)to + eden_codec_bytes(out, i), NULL, n);
+    }
+    eden_float_leave(&saved);
+}
+
 size_t eden_backend_find(const eden_optimizer *o, const char *name) { return eden_find_tensor(o, name); }
 
 int eden_backend_steps_next(const eden_optimizer *o)
