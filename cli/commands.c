@@ -327,11 +327,12 @@ static const cli_command commands[] = {
       "The exit code is 0 if all is well, 65 if the file is malformed or damaged, 66 if it cannot be read.",
       "eden inspect run.safetensors\neden inspect --json model.safetensors\n", inspect, 1, 1, 0, 0,
       CLI_FILES, NULL, cli_inspect },
+    { "merge", "make one file of a checkpoint of many ranks", "FOLDER FILE",
+      "What programs of several ranks saved in a folder becomes the file that one would have saved.",
+      "eden merge run run.safetensors\n", none, 2, 2, 0, 0, CLI_FILES, NULL, cli_merge },
     { "plot", "draw the logs of training runs", "LOG...",
-      "Draws loss and accuracy of one or more files that 'eden train --log' wrote, through "
-      "gnuplot.",
-      "eden plot a.jsonl b.jsonl -o curves.png\n", plot, 1, 1000, 0, 0, CLI_FILES, NULL,
-      cli_plot },
+      "Draws loss and accuracy of one or more files that 'eden train --log' wrote, through gnuplot.",
+      "eden plot a.jsonl b.jsonl -o curves.png\n", plot, 1, 1000, 0, 0, CLI_FILES, NULL, cli_plot },
     { "trace", "show paths of optimizers over a surface", "[SURFACE]",
       "Runs optimizers on a function of two variables, and tells where they ended, after how many "
       "steps they were near a minimum for good, how long their path was and how often it turned "
@@ -371,7 +372,7 @@ static const cli_command commands[] = {
       1, 1, 0, CLI_OPTIMIZERS, NULL, cli_bench },
     { "help", "explain a command", "[COMMAND]", "Explains a command, or lists them all.",
       "eden help train\n", none, 0, 1, 0, 0, CLI_WORDS,
-      "list|show|train|compare|tune|step|inspect|plot|trace|advise|evidence|bench|help",
+      "list|show|train|compare|tune|step|inspect|merge|plot|trace|advise|evidence|bench|help",
       cli_help },
     { "generate", "write the man page or the completion", "man|completion",
       "Writes the man page, or the completion for bash, to stdout.",

@@ -11,6 +11,7 @@ int cli_compare(const cli_args *args);
 int cli_tune(const cli_args *args);
 int cli_step(const cli_args *args);
 int cli_inspect(const cli_args *args);
+int cli_merge(const cli_args *args);
 int cli_plot(const cli_args *args);
 int cli_trace(const cli_args *args);
 int cli_advise(const cli_args *args);

@@ -30,12 +30,17 @@ MAY_INCLUDE = {
     "examples": [C_HEADERS],
     "fuzz": [C_HEADERS, r'"(lab|cli|fuzz)/[a-z0-9_]+\.h"'],
     "bench": [C_HEADERS, r"<ggml(-cpu)?\.h>"],
+    "mpi": [C_HEADERS, r'"(world|eden_mpi)\.h"', r'"optimizer/backend\.h"'],
     "python": [C_HEADERS, r'"native/[a-z0-9_]+\.h"'],
 }
 # The file that knows processors may have the compiler's header about them.
 CPU_FILE = "src/engine/cpu.c"
 CPU_HEADER = "<cpuid.h>"
 FOLDERS = [*MAY_INCLUDE, "tests"]
+
+# MPI is an optional part: the library over it and what stands on that library know it.
+MPI_HEADERS = ("<mpi.h>", "<eden_mpi.h>")
+MAY_USE_MPI = re.compile(r"mpi/|tests/|bench/|cli/ranks_mpi\.c")
 
 # What the scripts in bench/ may import beside Python's own modules and each other.
 BENCH_PEERS = {"torch", "deepspeed", "eden"}
@@ -201,6 +206,8 @@ class House:
             if (name, what) != (CPU_FILE, CPU_HEADER) and not any(
                     re.fullmatch(allowed, what) for allowed in MAY_INCLUDE[folder]):
                 self.report("include", where, f"{folder} may not include {what}")
+            if what in MPI_HEADERS and not MAY_USE_MPI.match(name):
+                self.report("mpi", where, f"only mpi/ and its clients may include {what}")
             if what == "<pthread.h>" and name.startswith("src/"):
                 self.threads.add(name)
         if not MAY_NAME.match(name):
@@ -246,6 +253,12 @@ PLANTED = [
     ("include", "bench/a.py", "def f():\n    import numpy\n"),
     ("include", "python/native/a.c", '#include "optimizer/text.h"\n'),
     ("include", "python/eden/a.py", "def f():\n    import scipy\n"),
+    ("include", "mpi/a.c", '#include "optimizer/shard.h"\n'),
+    ("include", "mpi/a.c", '#include "engine/driver.h"\n'),
+    ("mpi", "src/optimizer/a.c", "#include <mpi.h>\n"),
+    ("mpi", "cli/a.c", "#include <eden_mpi.h>\n"),
+    ("name", "mpi/a.c", 'const char *a = "zeus";\n'),
+    ("function", "mpi/a.c", "int f(void)\n{\n" + "    g();\n" * 57 + "}\n"),
     ("name", "python/eden/a.py", "def f(a):\n    return a.zeus\n"),
     ("function", "python/eden/a.py", "def f():\n" + "    g()\n" * 60),
     ("function", "cli/a.c", "int f(void)\n{\n" + "    g();\n" * 57 + "}\n"),
@@ -275,6 +288,7 @@ CLEAN = {
     "src/optimizer/b.c": "/* zeus, printf(), TOD */\nint zeusical; int n = snprintf(0, 0, 0);\n",
     "cli/b.c": "int f(void)\n{\n" + "    g();\n" * 55 + "}\n",
     "lab/c.c": "static const int a[F(2)] = {\n" + "    1,\n" * 70 + "};\nint f(int a,\n      int b);\n",
+    "mpi/b.c": '#include <mpi.h>\n#include "world.h"\n#include "optimizer/backend.h"\n',
     "bench/b.c": "#include <eden/eden.h>\n#include <ggml-cpu.h>\nint zeus_step;\n",
     "bench/b.py": "import json\nimport c\nfrom torch.optim import SGD\n",
     "bench/c.py": "import os\n",

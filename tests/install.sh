@@ -22,8 +22,10 @@ readelf -d "$lib/libeden.so" | grep -q 'soname: \[libeden.so.0\]' || fail "libed
 grep -rlF -e "$source" -e "$build" "$prefix" --include='*.cmake' --include='*.pc' --include='*.h' &&
     fail "an installed file names a path of the build"
 
+with_mpi=OFF
+[ -e "$build/libeden-mpi.so" ] && with_mpi=ON
 quiet cmake -S "$source/tests/consumer" -B "$scratch/consumer" -DCMAKE_PREFIX_PATH="$prefix" \
-    -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx"
+    -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" -DWITH_MPI=$with_mpi
 quiet cmake --build "$scratch/consumer"
 for kind in eden eden-static core core-static; do
     quiet "$scratch/consumer/consumer-$kind"
@@ -41,6 +43,22 @@ quiet "$cc" -std=c11 "$source/examples/loop.c" -o "$scratch/loop-static" \
 quiet "$cc" -std=c11 "$source/examples/one_step.c" -o "$scratch/one_step" \
     $(pkg-config --cflags --libs eden-core)
 quiet "$scratch/one_step"
+
+if [ $with_mpi = ON ]; then
+    # The library is of one MPI: that which CMake's package brings is the one it was built with.
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    quiet "$scratch/consumer/consumer-mpi" # on one rank, which needs no mpiexec
+    [ "$(cat "$scratch/log")" = "3.000 -1.000" ] || fail "the program over MPI printed $(cat "$scratch/log")"
+    wrapper=mpicc
+    for kind in openmpi mpich; do
+        readelf -d "$lib/libeden-mpi.so" | grep -q "NEEDED.*libmpich" && kind=mpich
+        command -v mpicc.$kind > /dev/null 2>&1 && wrapper=mpicc.$kind && break
+    done
+    quiet "$wrapper" -std=c11 "$source/tests/consumer/ranks.c" -o "$scratch/ranks" \
+        $(pkg-config --cflags --libs eden-mpi) -lm
+    quiet "$scratch/ranks"
+    [ "$(cat "$scratch/log")" = "3.000 -1.000" ] || fail "through pkg-config it printed $(cat "$scratch/log")"
+fi
 
 if [ -x "$prefix/bin/eden" ]; then
     quiet "$prefix/bin/eden" --version

@@ -11,7 +11,7 @@ command -v ninja > /dev/null 2>&1 && generator="-G Ninja"
 
 build() { # FOLDER NAME-OF-BUILD
     mkdir -p "$1"
-    for part in CMakeLists.txt cmake include rules src lab cli; do cp -r "$source/$part" "$1/"; done
+    for part in CMakeLists.txt cmake include rules src lab cli mpi; do cp -r "$source/$part" "$1/"; done
     # Debugging information holds paths, and so is the hard part.
     cmake -S "$1" -B "$1/$2" $generator -DCMAKE_C_COMPILER="${CC:-cc}" -DEDEN_BUILD_TESTS=OFF \
         -DEDEN_BUILD_EXAMPLES=OFF -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS=-g1 > "$scratch/log" 2>&1 &&
@@ -19,7 +19,7 @@ build() { # FOLDER NAME-OF-BUILD
 }
 build "$scratch/one" build
 build "$scratch/another/place" build
-for file in libeden.so libeden-core.so libeden.a libeden-core.a eden; do
+for file in libeden.so libeden-core.so libeden.a libeden-core.a libeden-mpi.so eden; do
     [ -f "$scratch/one/build/$file" ] || continue
     cmp "$scratch/one/build/$file" "$scratch/another/place/build/$file" || { echo "FAIL $file"; failed=1; }
     compared=$((compared + 1))

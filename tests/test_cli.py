@@ -14,7 +14,7 @@ import unittest
 EDEN = os.path.abspath(os.environ.get("EDEN", "build/eden"))
 NAMES = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "adafactor", "lamb",
          "lion"]
-COMMANDS = ["list", "show", "train", "compare", "tune", "step", "inspect", "plot", "trace", "advise", "evidence",
+COMMANDS = ["list", "show", "train", "compare", "tune", "step", "inspect", "merge", "plot", "trace", "advise", "evidence",
             "bench", "help"]
 
 

@@ -79,6 +79,9 @@ uint32_t eden_split_of(const eden_tensor *tensor);
 /* A schedule's memory, to be freed; "" if it has none, NULL without memory. */
 char *eden_memory_of(const eden_schedule_node *schedule);
 
+/* The i-th text that a writer has; 0 past the end. In writer.c. */
+int eden_writer_text_at(const eden_writer *writer, size_t i, const char **key, const char **value);
+
 eden_status eden_write_meta(const eden_optimizer *o, eden_writer *writer, uint32_t parts,
                             eden_error *error);
 

@@ -11,6 +11,7 @@
 #include <eden/safetensors.h>
 
 #include "checkpoint/durable.h"
+#include "checkpoint/file.h"
 #include "checkpoint/format.h"
 #include "checkpoint/guess.h"
 #include "checkpoint/header.h"
@@ -18,12 +19,6 @@
 
 #define READ_MOST ((size_t)1 << 30) /* bytes in one call; systems have limits near 2^31 */
 #define LENGTH    8                 /* bytes of the header's length                     */
-
-struct eden_file {
-    int fd;
-    char *path;
-    eden_header header;
-};
 
 static eden_status read_all(const eden_file *f, void *data, uint64_t bytes, uint64_t at,
                             eden_error *error)
@@ -112,8 +107,12 @@ eden_status eden_file_open(eden_file **file, const char *path, eden_error *error
     f->fd = -1;
     f->path = eden_copy_text(path);
     eden_status status = f->path ? EDEN_OK : eden_io_fail(error, path, "cannot open it", ENOMEM);
-    if (!status) status = open_regular(f, &size, error);
-    if (!status) status = read_header(f, size, error);
+    if (!status && eden_is_sharded(path)) {
+        status = eden_file_join(f, error);
+    } else if (!status) {
+        status = open_regular(f, &size, error);
+        if (!status) status = read_header(f, size, error);
+    }
     if (status)
         eden_file_close(f);
     else
@@ -125,6 +124,8 @@ void eden_file_close(eden_file *f)
 {
     if (!f) return;
     if (f->fd >= 0) close(f->fd);
+    for (uint32_t r = 0; r < f->part_count; r++) eden_file_close(f->parts[r]);
+    free(f->parts);
     eden_header_free(&f->header);
     free(f->path);
     free(f);
@@ -203,6 +204,7 @@ eden_status eden_file_read(eden_file *f, size_t i, void *data, uint64_t bytes, e
                          eden_header_text(h, entry->name),
                          (unsigned long long)(entry->end - entry->begin),
                          (unsigned long long)(data ? bytes : 0));
+    if (f->parts) return eden_file_read_range(f, i, 0, bytes, data, error);
     status = read_all(f, data, bytes, LENGTH + h->length + entry->begin, error);
     if (status || !entry->sum) return status;
     return compare_sum(f, entry, eden_sum_bytes(&h->sum, 0, data, (size_t)bytes), error);
@@ -215,6 +217,11 @@ eden_status eden_file_visit(eden_file *f, size_t i, eden_file_see see, void *con
     const eden_header *h = &f->header;
     const eden_header_entry *entry = &h->entries[i];
     uint64_t sum = 0;
+    for (uint32_t r = 0; r < f->part_count && !status; r++) {
+        const size_t k = eden_file_find(f->parts[r], eden_header_text(h, entry->name));
+        if (k != SIZE_MAX) status = eden_file_visit(f->parts[r], k, see, context, error);
+    }
+    if (f->parts) return status;
     unsigned char *piece = malloc(EDEN_FILE_PIECE);
     if (!piece) return eden_io_fail(error, f->path, "cannot read it", ENOMEM);
     for (uint64_t at = entry->begin; at < entry->end;) {

@@ -29,6 +29,7 @@ typedef struct {
     size_t pair_count, visible;
     eden_names names, keys;
     eden_sum sum;
+    int joined;             /* from parts, which have the sums of the data     */
 } eden_header;
 
 /* Read the header in text[0..length), which begins with '{' and ends before a zero byte,

@@ -3,6 +3,7 @@
  * All that the file says is built beside the optimizer and checked by what checks
  * a new one; then the two are exchanged, which cannot fail. */
 #include "checkpoint/checkpoint.h"
+#include "optimizer/backend.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -138,6 +139,8 @@ static eden_status begin(eden_loading *l, eden_error *error)
     eden_optimizer *next = &l->next;
     *next = *l->o;
     next->plan = NULL;
+    next->cuts = NULL;
+    next->cut_count = 0;
     next->notes = NULL;
     next->note_count = 0;
     next->pending = 0;
@@ -182,6 +185,7 @@ static void discard(eden_loading *l)
     for (size_t i = 0; l->weights && i < next->tensor_count; i++) free(l->weights[i]);
     free(next->groups);
     free(next->tensors);
+    free(next->cuts);
     free(next->notes);
     free(l->weights);
     free(l->other);
@@ -266,6 +270,8 @@ static eden_status load(eden_loading *l, eden_error *error)
     }
     if (!status) status = eden_read_entries(l, error);
     if (!status && l->parts & EDEN_OPTIM) status = eden_check_state(l, error);
+    /* Ranks load together or not at all. */
+    if (l->o->backend) status = l->o->backend->vote(l->o->backend, status, error);
     if (!status) commit(l);
     discard(l);
     eden_file_close(l->file);

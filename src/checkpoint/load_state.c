@@ -33,6 +33,7 @@ static eden_status check_array(const eden_loading *l, const eden_entry *entry, s
     const eden_array *array = &entry->array[k];
     const float *scale = eden_array_scale(array);
     const eden_codec *codec = &eden_codecs[l->next.isa][array->codec];
+    const uint64_t first = eden_array_is_full(l->next.groups[entry->group].rule, k) ? entry->first : 0;
     _Alignas(64) real block[EDEN_BLOCK];
     for (uint64_t at = 0; at < array->count; at += EDEN_BLOCK) {
         const size_t n = array->count - at < EDEN_BLOCK ? (size_t)(array->count - at) : EDEN_BLOCK;
@@ -40,7 +41,7 @@ static eden_status check_array(const eden_loading *l, const eden_entry *entry, s
                     scale ? scale + at / EDEN_BLOCK : NULL, block, n);
         for (size_t i = 0; i < n; i++) {
             const char *why = why_wrong(l, entry, k, block[i]);
-            if (why) return wrong(l, entry, k, block[i], at + i, why, error);
+            if (why) return wrong(l, entry, k, block[i], first + at + i, why, error);
         }
     }
     return EDEN_OK;
@@ -86,13 +87,14 @@ static eden_status check_master(const eden_loading *l, size_t i, eden_error *err
     const uint16_t *weights = l->weights[i];
     const eden_codec *codec = &eden_codecs[l->next.isa][eden_codec_of(entry->tensor.dtype, 0)];
     uint16_t rounded[EDEN_BLOCK];
-    for (uint64_t at = 0; master && weights && at < entry->extent.count; at += EDEN_BLOCK) {
-        const uint64_t left = entry->extent.count - at;
+    for (uint64_t at = entry->first; master && weights && at < entry->last; at += EDEN_BLOCK) {
+        const uint64_t left = entry->last - at;
         const size_t n = left < EDEN_BLOCK ? (size_t)left : EDEN_BLOCK;
-        codec->store(master + at, rounded, NULL, n);
+        const real *from = master + (at - entry->first);
+        codec->store(from, rounded, NULL, n);
         for (size_t j = 0; j < n; j++)
-            if (rounded[j] != weights[at + j] && !isnan(master[at + j]))
-                return wrong(l, entry, EDEN_ARRAY_MASTER, master[at + j], at + j,
+            if (rounded[j] != weights[at + j] && !isnan(from[j]))
+                return wrong(l, entry, EDEN_ARRAY_MASTER, from[j], at + j,
                              ", and the weight is not that, rounded", error);
     }
     return EDEN_OK;

@@ -1,6 +1,8 @@
 /* load_tensors.c - the entries of a checkpoint, by name. */
 #include "checkpoint/checkpoint.h"
 
+#include "checkpoint/file.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -57,13 +59,14 @@ static void compare_weights(eden_loading *l, const eden_entry *entry)
         eden_differ(l, "%s is not in the file", what);
 }
 
-/* What array k of tensor i will be; empty if there will be none. */
+/* What array k of tensor i will be, of all ranks together; empty if there will be none. */
 static eden_array expected(const eden_loading *l, size_t i, size_t k)
 {
-    const eden_entry *entry = &l->next.tensors[i];
-    const eden_group *group = &l->next.groups[entry->group];
+    eden_entry whole = l->next.tensors[i];
+    const eden_group *group = &l->next.groups[whole.group];
     const eden_array none = { NULL, 0, EDEN_CODEC_F32, 0 };
-    return l->other[entry->group] ? none : eden_array_wanted(group->rule, group->struc, entry, k);
+    whole.first = 0, whole.last = whole.extent.count;
+    return l->other[whole.group] ? none : eden_array_wanted(group->rule, group->struc, &whole, k);
 }
 
 static void compare_array(eden_loading *l, const eden_entry *entry, size_t k, const eden_array *array)
@@ -191,12 +194,14 @@ static eden_status read_array(eden_loading *l, const eden_entry *entry, size_t k
     const eden_array *array = &entry->array[k];
     char name[EDEN_KEY_ROOM];
     eden_array_key(name, entry->name, rule, k, 0);
-    const eden_status status = eden_file_read(l->file, eden_file_find(l->file, name), array->data,
-                                              eden_codec_bytes(array->codec, array->count), error);
+    const uint64_t first = eden_array_is_full(rule, k) ? entry->first : 0;
+    const eden_status status =
+        eden_file_read_range(l->file, eden_file_find(l->file, name), eden_codec_bytes(array->codec, first),
+                             eden_codec_bytes(array->codec, array->count), array->data, error);
     if (status || !eden_array_scales(array)) return status;
     eden_array_key(name, entry->name, rule, k, 1);
-    return eden_file_read(l->file, eden_file_find(l->file, name), eden_array_scale(array),
-                          eden_array_scales(array) * sizeof(float), error);
+    return eden_file_read_range(l->file, eden_file_find(l->file, name), first / EDEN_BLOCK * sizeof(float),
+                                eden_array_scales(array) * sizeof(float), eden_array_scale(array), error);
 }
 
 /* A tensor that is left out keeps the state it has. */

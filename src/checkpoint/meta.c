@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "optimizer/settings.h"
+#include "optimizer/shard.h"
 
 const char *eden_join(char key[EDEN_KEY_ROOM], const char *a, const char *b, const char *c,
                       const char *d)
@@ -150,6 +151,8 @@ eden_status eden_check_parts(const eden_optimizer *o, const char *call, const ch
     const eden_status status = eden_not_busy(o, call, error);
     if (status) return status;
     if (*parts == 0) *parts = EDEN_BOTH;
+    const eden_status whole = *parts & EDEN_OPTIM && reads_only ? eden_not_sharded(o, call, error) : EDEN_OK;
+    if (whole) return whole;
     /* Averages in the place of the weights can be saved as such. */
     if (o->swapped && *parts == EDEN_WEIGHTS && reads_only) return EDEN_OK;
     return eden_not_ahead(o, call, error);

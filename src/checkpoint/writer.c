@@ -5,7 +5,9 @@
 
 #include <eden/safetensors.h>
 
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/durable.h"
+#include "checkpoint/file.h"
 #include "checkpoint/format.h"
 #include "checkpoint/names.h"
 #include "checkpoint/sum.h"
@@ -31,6 +33,7 @@ struct eden_writer {
     size_t tensor_count, tensor_room, text_count, text_room;
     eden_names names, keys;
     uint32_t older;
+    int no_data; /* and no checksums of it */
     eden_sum sum;
 };
 
@@ -126,6 +129,14 @@ eden_status eden_writer_text(eden_writer *w, const char *key, const char *value,
     return EDEN_OK;
 }
 
+int eden_writer_text_at(const eden_writer *w, size_t i, const char **key, const char **value)
+{
+    if (i >= w->text_count) return 0;
+    *key = w->texts[i].key;
+    *value = w->texts[i].value;
+    return 1;
+}
+
 static eden_status check_tensor(const eden_writer *w, const char *name, const char *dtype,
                                 uint32_t ndim, const uint64_t *shape, eden_error *error)
 {
@@ -157,7 +168,7 @@ eden_status eden_writer_tensor(eden_writer *w, const char *name, const char *dty
     const char *wrong = eden_format_bytes(item.format, ndim, shape, &bytes);
     if (!wrong && bytes > SIZE_MAX / 2) wrong = "it is larger than memory";
     if (wrong) return eden_fail(error, EDEN_E_SHAPE, "tensor '%.99s': %s", name, wrong);
-    if (bytes && !data) return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%.99s': data is NULL", name);
+    if (bytes && !data && !w->no_data) return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%.99s': data is NULL", name);
     item.bytes = (size_t)bytes;
     for (uint32_t d = 0; d < ndim; d++) item.shape[d] = shape[d];
     item.name = eden_copy_text(name);
@@ -295,11 +306,12 @@ static void add_metadata(const eden_writer *w, layout *l)
     }
     for (size_t i = 0; i < w->tensor_count; i++) {
         tensor_item *t = l->tensors[i];
+        sum += eden_sum_entry(&w->sum, t->name, eden_format_name(t->format), t->ndim, t->shape);
+        if (w->no_data) continue;
         eden_sum_print(eden_sum_bytes(&w->sum, 0, t->data, t->bytes), t->sum);
         add_pair(b, EDEN_SUM_TENSOR, t->name, t->sum);
         add(b, ",");
         sum += eden_sum_pair(&w->sum, EDEN_SUM_TENSOR, t->name, t->sum);
-        sum += eden_sum_entry(&w->sum, t->name, eden_format_name(t->format), t->ndim, t->shape);
     }
     add_pair(b, "", EDEN_SUM_KIND_KEY, EDEN_SUM_KIND);
     add(b, ",");
@@ -352,4 +364,27 @@ eden_status eden_writer_write(eden_writer *w, const char *path, eden_error *erro
     free(l.texts);
     free(l.header.text);
     return status;
+}
+
+void eden_writer_leave_data(eden_writer *w) { w->no_data = 1; }
+
+eden_status eden_writer_header(eden_writer *w, unsigned char **text, size_t *length, uint64_t *data_bytes,
+                               eden_error *error)
+{
+    layout l = { NULL, NULL, { NULL, 0, 0, 0 } };
+    const eden_status status = make_header(w, &l, error);
+    if (!status) add_bytes(&l.header, "", 1);
+    const int failed = l.header.failed;
+    *data_bytes = 0;
+    for (size_t i = 0; i < w->tensor_count; i++) *data_bytes += w->tensors[i].bytes;
+    if (!status && !failed) {
+        *length = l.header.length - 9;
+        memmove(l.header.text, l.header.text + 8, *length + 1);
+        *text = (unsigned char *)l.header.text;
+        l.header.text = NULL;
+    }
+    free(l.tensors);
+    free(l.texts);
+    free(l.header.text);
+    return status ? status : failed ? no_memory("a header", error) : EDEN_OK;
 }

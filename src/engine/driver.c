@@ -40,7 +40,7 @@ uint32_t eden_passes_on(const eden_rule *rule, const double *hypers, eden_extent
 void eden_job_init(eden_job *job, const eden_rule *rule, size_t isa, const double *hypers,
                    eden_extent extent)
 {
-    *job = (eden_job){ .rule = rule, .isa = isa, .extent = extent };
+    *job = (eden_job){ .rule = rule, .isa = isa, .extent = extent, .last = extent.count };
     job->grad = (eden_grad_scale){ 1, __builtin_inff(), 1 };
     job->slots = eden_slots_on(rule, hypers, extent);
     job->passes = eden_passes_on(rule, hypers, extent);
@@ -84,11 +84,51 @@ static cutting cut(const eden_job *job, uint32_t domain)
     return (cutting){ matrices, length, parts, together };
 }
 
+static size_t pieces_of(const cutting *c)
+{
+    return c->parts == 1 ? ceil_div(c->matrices, c->together) : c->matrices * c->parts;
+}
+
+/* Elements of each part of a matrix but its last. */
+static size_t part_length(const eden_job *job)
+{
+    return job->shaped ? panel_rows(job) * (size_t)job->extent.cols : EDEN_CHUNK;
+}
+
 size_t eden_job_pieces(const eden_job *job, size_t pass)
 {
-    const uint32_t domain = job->rule->passes[pass].domain;
-    const cutting c = cut(job, domain);
-    return c.parts == 1 ? ceil_div(c.matrices, c.together) : c.matrices * c.parts;
+    const cutting c = cut(job, job->rule->passes[pass].domain);
+    return pieces_of(&c);
+}
+
+size_t eden_job_piece_of(const eden_job *job, uint64_t element)
+{
+    const cutting c = cut(job, EDEN_FULL);
+    if (element >= job->extent.count) return pieces_of(&c);
+    const size_t matrix = (size_t)element / c.length;
+    return c.parts == 1 ? matrix / c.together : matrix * c.parts + (size_t)element % c.length / part_length(job);
+}
+
+uint64_t eden_job_piece_at(const eden_job *job, size_t piece)
+{
+    const cutting c = cut(job, EDEN_FULL);
+    if (piece >= pieces_of(&c)) return job->extent.count;
+    return c.parts == 1 ? piece * c.together * c.length
+                        : piece / c.parts * c.length + piece % c.parts * part_length(job);
+}
+
+void eden_job_take(eden_job *job, uint64_t first, uint64_t last)
+{
+    job->first = first;
+    job->last = last;
+}
+
+size_t eden_job_own(const eden_job *job, size_t pass, size_t *first)
+{
+    *first = 0;
+    if (job->rule->passes[pass].domain != EDEN_FULL) return eden_job_pieces(job, pass);
+    *first = eden_job_piece_of(job, job->first);
+    return eden_job_piece_of(job, job->last) - *first;
 }
 
 /* The rows x cols elements of a part of a matrix, and where they begin. `nth` counts
@@ -124,6 +164,24 @@ static void fold_columns(const eden_job *job, size_t s, size_t matrix, size_t at
     for (size_t c = 0; c < n; c++) total[c] = 0;
     for (size_t p = 0; p < panels; p++)
         for (size_t c = 0; c < n; c++) total[c] += partial[p * cols + c];
+}
+
+eden_job_sums eden_job_sums_of(const eden_job *job, size_t s, size_t begin, size_t end)
+{
+    const cutting c = cut(job, EDEN_FULL);
+    const size_t cols = (size_t)job->extent.cols;
+    /* Parts of matrices, which are not pieces where several matrices make one. */
+    const size_t part = begin * c.together, parts = at_most(end * c.together, c.matrices * c.parts) - part;
+    switch (job->rule->slots[s].shape) {
+    case EDEN_ONE: return (eden_job_sums){ job->partial[s] + begin, end - begin };
+    case EDEN_EACH: return (eden_job_sums){ job->partial[s] + part, parts };
+    case EDEN_COL:
+        return (eden_job_sums){ (c.parts > 1 ? job->partial[s] : (double *)job->base[s]) + part * cols, parts * cols };
+    default: {
+        const size_t row = (size_t)eden_job_piece_at(job, begin) / cols;
+        return (eden_job_sums){ (double *)job->base[s] + row, (size_t)eden_job_piece_at(job, end) / cols - row };
+    }
+    }
 }
 
 void eden_job_fold(const eden_job *job, size_t pass)
@@ -297,8 +355,11 @@ uint64_t eden_job_lay_out(eden_job *job, void *work)
         const eden_slot *slot = &job->rule->slots[s];
         if (!(job->slots >> s & 1) || (slot->kind != EDEN_SCRATCH && slot->kind != EDEN_SUM))
             continue;
-        const uint64_t length = eden_shape_length(slot->shape, job->extent);
-        if (work) job->base[s] = (char *)work + used;
+        const int full = slot->shape == EDEN_FULL;
+        const uint64_t length = full ? job->last - job->first : eden_shape_length(slot->shape, job->extent);
+        /* Elements are counted from the tensor's first, which need not be here. */
+        const uintptr_t before = full ? (uintptr_t)job->first * sizeof(real) : 0;
+        if (work) job->base[s] = (void *)((uintptr_t)work + (uintptr_t)used - before);
         if (!grow(&used, length, slot->kind == EDEN_SUM ? sizeof(double) : sizeof(real)))
             return UINT64_MAX;
         if (slot->kind != EDEN_SUM) continue;

@@ -17,6 +17,7 @@ typedef struct {
     const eden_rule *rule;
     size_t isa;
     eden_extent extent;
+    uint64_t first, last;            /* elements that are run here, whole pieces */
     uint32_t slots, passes;          /* bit i: slot i, pass i exists           */
     int shaped;                      /* some slot has a value a row or column  */
     eden_grad_scale grad;
@@ -46,10 +47,27 @@ uint64_t eden_job_lay_out(eden_job *job, void *work);
 /* Is pass `pass` part of this program here? */
 int eden_job_has(const eden_job *job, size_t pass, eden_program program);
 
+/* Run elements [first, last) alone in passes over FULL: whole pieces, with no SCRATCH
+ * for others. Before eden_job_lay_out(). */
+void eden_job_take(eden_job *job, uint64_t first, uint64_t last);
+
+/* The piece of a pass over FULL that an element is in, and the first element of a piece;
+ * past the last of one lies the number of all of the other. */
+size_t eden_job_piece_of(const eden_job *job, uint64_t element);
+uint64_t eden_job_piece_at(const eden_job *job, size_t piece);
+
 /* Pieces depend on the rule and the extent alone, never on who runs them. */
 size_t eden_job_pieces(const eden_job *job, size_t pass);
+
+/* How many of them are to be run here, and the first. */
+size_t eden_job_own(const eden_job *job, size_t pass, size_t *first);
 void eden_job_run(const eden_job *job, size_t pass, size_t piece);
 void eden_job_fold(const eden_job *job, size_t pass);
+
+/* What pieces [begin, end) of a pass over FULL add to SUM s lies in one place. The tensor
+ * is not empty. */
+typedef struct { double *at; size_t count; } eden_job_sums;
+eden_job_sums eden_job_sums_of(const eden_job *job, size_t s, size_t begin, size_t end);
 
 /* Values a slot of this shape holds. */
 uint64_t eden_shape_length(uint32_t shape, eden_extent extent);

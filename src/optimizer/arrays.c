@@ -26,7 +26,7 @@ int eden_array_is_full(const eden_rule *rule, size_t i)
 static eden_array wanted_of_storage(const eden_entry *entry, size_t i)
 {
     const eden_tensor *t = &entry->tensor;
-    const uint64_t count = entry->extent.count;
+    const uint64_t count = entry->last - entry->first;
     eden_array array = { NULL, 0, EDEN_CODEC_F32, 0 };
     if (i == EDEN_ARRAY_MASTER && t->rounding == EDEN_MASTER) array.count = count;
     if (i == EDEN_ARRAY_AVERAGE && entry->averages) array.count = count;
@@ -45,7 +45,9 @@ eden_array eden_array_wanted(const eden_rule *rule, const double *hypers, const 
     if (i >= EDEN_MAX_SLOTS) return wanted_of_storage(entry, i);
     if (i >= rule->slot_count || rule->slots[i].kind != EDEN_STATE) return array;
     array.count = eden_rule_slot_length(rule, i, hypers, entry->extent);
-    if (array.count && eden_array_is_full(rule, i))
+    if (!array.count || !eden_array_is_full(rule, i)) return array;
+    array.count = entry->last - entry->first;
+    if (array.count)
         array.codec = eden_codec_of(entry->tensor.state_dtype, rule->slots[i].square != 0);
     return array;
 }
@@ -96,6 +98,13 @@ float *eden_array_scale(const eden_array *array)
     return (float *)(void *)((char *)array->data + scales_at(array));
 }
 
+void *eden_array_base(const eden_entry *entry, const eden_rule *rule, size_t i)
+{
+    const eden_array *array = &entry->array[i];
+    if (!array->data || !eden_array_is_full(rule, i)) return array->data;
+    return (void *)((uintptr_t)array->data - (uintptr_t)eden_codec_bytes(array->codec, entry->first));
+}
+
 uint64_t eden_weights_bytes(const eden_entry *entry)
 {
     return eden_codec_bytes(eden_codec_of(entry->tensor.dtype, 0), entry->extent.count);
@@ -132,14 +141,17 @@ static uint32_t rounding_of(const eden_tensor *t)
 void eden_storage_of(const eden_optimizer *o, const eden_entry *entry, eden_storage *storage)
 {
     const eden_tensor *t = &entry->tensor;
+    const eden_rule *rule = o->groups[entry->group].rule;
     *storage = (eden_storage){ .rounding = rounding_of(t), .zero_grad = o->config.zero_grad };
     storage->codec[PARAM] = t->rounding == EDEN_MASTER ? EDEN_CODEC_F32 : eden_codec_of(t->dtype, 0);
     storage->codec[GRAD] = eden_codec_of(t->grad_dtype, 0);
     for (size_t s = GRAD + 1; s < EDEN_MAX_SLOTS; s++) {
         storage->codec[s] = entry->array[s].codec;
-        storage->scale[s] = eden_array_scale(&entry->array[s]);
+        float *scale = eden_array_scale(&entry->array[s]);
+        if (scale)
+            storage->scale[s] = (float *)((uintptr_t)scale - (uintptr_t)(entry->first / EDEN_BLOCK) * sizeof *scale);
     }
-    storage->lost = entry->array[EDEN_ARRAY_LOST].data;
+    storage->lost = eden_array_base(entry, rule, EDEN_ARRAY_LOST);
     if (t->rounding == EDEN_MASTER) {
         storage->copy = t->data;
         storage->copy_codec = eden_codec_of(t->dtype, 0);

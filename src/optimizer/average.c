@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "engine/driver.h"
-#include "optimizer/optimizer.h"
+#include "optimizer/shard.h"
 #include "optimizer/text.h"
 
 /* ---- the config -------------------------------------------------------------------- */
@@ -64,7 +64,7 @@ void eden_follow_average(const eden_optimizer *o, const eden_entry *entry, eden_
 {
     storage->average = NULL;
     if (program != EDEN_STEP || !eden_averages_at(o, o->steps + 1)) return;
-    storage->average = entry->array[EDEN_ARRAY_AVERAGE].data;
+    storage->average = eden_array_base(entry, o->groups[entry->group].rule, EDEN_ARRAY_AVERAGE);
     storage->gain = (real)gain(&o->config, entry->averaged + 1);
 }
 
@@ -72,7 +72,8 @@ void eden_follow_average(const eden_optimizer *o, const eden_entry *entry, eden_
 
 static int has_average(const eden_entry *entry)
 {
-    return entry->averaged && entry->array[EDEN_ARRAY_AVERAGE].data;
+    /* A rank need not have a part of it, and of an empty tensor nobody has. */
+    return entry->averaged && (entry->array[EDEN_ARRAY_AVERAGE].data || entry->last - entry->first < entry->extent.count);
 }
 
 /* Bytes of a tensor that cannot be had back from anywhere while it is swapped. */
@@ -103,6 +104,14 @@ static void take_back(eden_entry *entry)
     entry->aside = NULL;
 }
 
+static void leave_room(eden_optimizer *o)
+{
+    for (size_t i = 0; i < o->tensor_count; i++) {
+        free(o->tensors[i].aside);
+        o->tensors[i].aside = NULL;
+    }
+}
+
 /* Room for all that is to be put aside, or for none of it. */
 static int make_room(eden_optimizer *o)
 {
@@ -111,10 +120,7 @@ static int make_room(eden_optimizer *o)
         if (!has_average(entry) || !(weights_aside(entry) + copy_bytes(entry))) continue;
         entry->aside = malloc(weights_aside(entry) + copy_bytes(entry));
         if (entry->aside) continue;
-        while (i-- > 0) {
-            free(o->tensors[i].aside);
-            o->tensors[i].aside = NULL;
-        }
+        leave_room(o);
         return 0;
     }
     return 1;
@@ -140,21 +146,23 @@ static void write_narrow(const eden_optimizer *o, uint32_t dtype, const float *f
         codec->store(from + i, (uint16_t *)to + i, NULL, n - i < EDEN_BLOCK ? n - i : EDEN_BLOCK);
 }
 
+/* Of ranks, each does so with its shard, and the weights are then brought to all. */
 static void swap_in(const eden_optimizer *o, eden_entry *entry)
 {
     const eden_tensor *t = &entry->tensor;
-    const size_t n = (size_t)entry->extent.count;
+    const size_t first = (size_t)entry->first, n = (size_t)entry->last - first;
     float *average = entry->array[EDEN_ARRAY_AVERAGE].data;
     if (entry->aside) put_aside(entry);
-    if (t->copy) write_narrow(o, t->copy_dtype, average, t->copy, n);
-    if (t->dtype == EDEN_F32) exchange(t->data, average, n);
-    else write_narrow(o, t->dtype, average, t->data, n);
+    if (t->copy) write_narrow(o, t->copy_dtype, average, (uint16_t *)t->copy + first, n);
+    if (t->dtype == EDEN_F32) exchange((float *)t->data + first, average, n);
+    else write_narrow(o, t->dtype, average, (uint16_t *)t->data + first, n);
 }
 
 static void swap_out(eden_entry *entry)
 {
     if (entry->tensor.dtype == EDEN_F32)
-        exchange(entry->tensor.data, entry->array[EDEN_ARRAY_AVERAGE].data, (size_t)entry->extent.count);
+        exchange((float *)entry->tensor.data + entry->first, entry->array[EDEN_ARRAY_AVERAGE].data,
+                 (size_t)(entry->last - entry->first));
     if (entry->aside) take_back(entry);
 }
 
@@ -187,13 +195,21 @@ eden_status eden_swap_average(eden_optimizer *o, eden_error *error)
     eden_status status = eden_not_busy(o, "eden_swap_average", error);
     if (status) return status;
     eden_float_enter(&saved);
-    status = o->swapped ? EDEN_OK : make_ready(o, error);
+    status = eden_not_broken(o, error);
+    if (!status && !o->swapped) {
+        status = make_ready(o, error);
+        if (o->backend) status = o->backend->vote(o->backend, status, error);
+        if (status) leave_room(o);
+    }
     for (size_t i = 0; i < o->tensor_count && !status; i++) {
         if (!has_average(&o->tensors[i])) continue;
         if (o->swapped) swap_out(&o->tensors[i]);
         else swap_in(o, &o->tensors[i]);
     }
-    if (!status) o->swapped = !o->swapped;
+    if (!status) {
+        o->swapped = !o->swapped;
+        status = eden_share_weights(o, error);
+    }
     eden_float_leave(&saved);
     return status;
 }
@@ -207,6 +223,7 @@ eden_status eden_get_average(eden_optimizer *o, const char *tensor, float *value
     eden_status status = eden_find_entry(o, tensor, &entry, error);
     if (!status && !count) status = eden_fail(error, EDEN_E_ARGUMENT, "eden_get_average: count is NULL");
     if (!status) status = eden_not_busy(o, "eden_get_average", error);
+    if (!status) status = eden_not_sharded(o, "eden_get_average", error);
     if (!status) status = check_kept(o, "eden_get_average", error);
     if (!status && o->swapped)
         status = eden_fail(error, EDEN_E_ORDER, "eden_get_average: the averages are where the weights were; "

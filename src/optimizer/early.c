@@ -1,5 +1,5 @@
 /* early.c - one tensor's part of a step, before the others' gradients are there. */
-#include "optimizer/plan.h"
+#include "optimizer/shard.h"
 #include "optimizer/text.h"
 
 eden_status eden_not_busy(const eden_optimizer *o, const char *call, eden_error *error)
@@ -70,6 +70,7 @@ static eden_status step_tensor(eden_optimizer *o, const char *name, eden_error *
     eden_entry *entry = NULL;
     eden_status status = eden_not_busy(o, "eden_step_tensor", error);
     if (!status) status = eden_find_entry(o, name, &entry, error);
+    if (!status) status = eden_not_sharded(o, "eden_step_tensor", error);
     if (!status && !o->early) status = eden_not_ahead(o, "eden_step_tensor", error);
     if (!status) status = check_config(o, error);
     if (!status) status = check_tensor(o, entry, error);

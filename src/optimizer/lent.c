@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "engine/driver.h"
-#include "optimizer/optimizer.h"
+#include "optimizer/shard.h"
 #include "optimizer/text.h"
 
 /* ---- weights ------------------------------------------------------------------------- */
@@ -74,6 +74,7 @@ eden_status eden_state_layout(eden_optimizer *o, const char *tensor, const char 
     if (!status)
         status = eden_check_struct(layout, sizeof *layout, "eden_state_layout: layout", "EDEN_LAYOUT_INIT", error);
     if (!status) status = eden_not_busy(o, call, error);
+    if (!status) status = eden_not_sharded(o, call, error);
     if (!status) status = find_array(o, call, entry, slot, &k, error);
     if (!status) status = array_of_now(o, entry, k, &array, error);
     if (status) return status;
@@ -132,6 +133,7 @@ eden_status eden_set_state(eden_optimizer *o, const char *tensor, const char *sl
     size_t k;
     eden_status status = eden_find_entry(o, tensor, &entry, error);
     if (!status) status = eden_not_ahead(o, call, error);
+    if (!status) status = eden_not_sharded(o, call, error);
     if (!status) status = find_array(o, call, entry, slot, &k, error);
     if (status) return status;
     return memory ? lend(o, entry, k, memory, bytes, error) : take_back(o, entry, k, error);
@@ -158,6 +160,7 @@ eden_status eden_put_state(eden_optimizer *o, const char *tensor, const char *sl
     size_t k;
     eden_status status = eden_find_entry(o, tensor, &entry, error);
     if (!status) status = eden_not_ahead(o, call, error);
+    if (!status) status = eden_not_sharded(o, call, error);
     if (!status) status = find_array(o, call, entry, slot, &k, error);
     if (!status) status = eden_refresh(o, error);
     if (status) return status;

@@ -45,12 +45,12 @@ int eden_allocate_state(const eden_optimizer *o, eden_array **fresh, size_t *cou
     return 1;
 }
 
-/* Float32 weights begin as what the model has. */
+/* Float32 weights, of those that are here, begin as what the model has. */
 static void fill_master(const eden_optimizer *o, const eden_entry *entry, real *master)
 {
     const eden_codec *codec = &eden_codecs[o->isa][eden_codec_of(entry->tensor.dtype, 0)];
-    const uint16_t *from = entry->tensor.data;
-    const size_t n = (size_t)entry->extent.count;
+    const uint16_t *from = (const uint16_t *)entry->tensor.data + entry->first;
+    const size_t n = (size_t)(entry->last - entry->first);
     for (size_t i = 0; i < n; i += EDEN_BLOCK)
         codec->load(from + i, NULL, master + i, n - i < EDEN_BLOCK ? n - i : EDEN_BLOCK);
 }
@@ -73,8 +73,8 @@ void eden_write_copy(const eden_optimizer *o, const eden_entry *entry)
     for (size_t i = 0; t->copy && i < n; i += EDEN_BLOCK) {
         const size_t m = n - i < EDEN_BLOCK ? n - i : EDEN_BLOCK;
         char *weights = (char *)t->data + eden_codec_bytes(from, i);
-        if (lost)
-            eden_weights_codecs[o->isa]->load_split((uint16_t *)(void *)weights, lost + i, block, m);
+        if (lost && i >= entry->first && i < entry->last) /* other ranks have the others' */
+            eden_weights_codecs[o->isa]->load_split((uint16_t *)(void *)weights, lost + (i - entry->first), block, m);
         else
             eden_codecs[o->isa][from].load(weights, NULL, block, m);
         to->store(block, (uint16_t *)t->copy + i, NULL, m);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/driver.h"
+#include "optimizer/backend.h"
 #include "optimizer/text.h"
 
 /* ---- instruction set --------------------------------------------------------- */
@@ -112,6 +113,8 @@ void eden_optimizer_destroy(eden_optimizer *o)
         free(o->notes[i].key);
         free(o->notes[i].value);
     }
+    if (o->backend) o->backend->destroy(o->backend);
+    free(o->cuts);
     free(o->groups);
     free(o->tensors);
     free(o->index);

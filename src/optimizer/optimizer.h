@@ -60,6 +60,7 @@ typedef struct {
     eden_array array[EDEN_ARRAYS];
     size_t item;                /* its number in the plan, unless frozen      */
     int early;                  /* updated in the step that is open           */
+    uint64_t first, last;       /* elements whose state is here: all, or a shard */
     int ahead;                  /* at its look-ahead point                    */
     int averages;               /* it is to have an average                   */
     uint64_t averaged;          /* steps in its average                       */
@@ -94,6 +95,10 @@ struct eden_optimizer {
     uint32_t good;          /* steps in a row since it changed                */
     int busy;               /* a function of the caller's is being called     */
     int stale;              /* what changed since the plan; bits, 0 is nothing */
+    struct eden_backend *backend; /* NULL: this process is all there is        */
+    uint64_t *cuts; size_t cut_count; /* of tensors: where each rank's shard begins, and the end */
+    uint64_t cut_version, refreshes;
+    eden_error broken;      /* status not 0: ranks have lost each other in a step */
     eden_plan *plan;
     eden_threads *threads;  /* Eden's own pool, or NULL                       */
 };
@@ -184,6 +189,9 @@ uint64_t eden_array_bytes(const eden_array *array);       /* all of its memory *
 uint64_t eden_array_scales(const eden_array *array);      /* how many; 0 if not 8-bit */
 float *eden_array_scale(const eden_array *array);
 
+/* Where element 0 of a tensor's array would be, if its memory began with it. */
+void *eden_array_base(const eden_entry *entry, const eden_rule *rule, size_t i);
+
 uint64_t eden_weights_bytes(const eden_entry *entry); /* of the tensor itself   */
 
 /* Somebody else wrote a tensor's weights: what is kept beside them begins again. */
@@ -233,6 +241,7 @@ typedef struct {
 eden_gradients eden_scan_gradients(eden_optimizer *o, const eden_grad_scale *scale, int want_norm);
 
 /* The first element whose |bits| are above `above`, and its value; or the count. */
+/* Of those that are scanned here. */
 size_t eden_find_gradient(const eden_optimizer *o, const eden_entry *entry, uint32_t above, float *value);
 
 /* Is a BEFORE program part of the plan? */

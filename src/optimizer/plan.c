@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "optimizer/shard.h"
 #include "optimizer/text.h"
 
 #define WAVE_ELEMENTS (1u << 18)
@@ -22,6 +23,9 @@ void eden_free_plan(eden_plan *plan)
     free(plan->latest);
     free(plan->scans);
     free(plan->work);
+    free(plan->mine);
+    free(plan->all);
+    free(plan->bytes);
     free(plan);
 }
 
@@ -44,23 +48,25 @@ static size_t passes_of(const eden_job *job)
     return n;
 }
 
-/* Does an item that follows `elements` others of a wave begin a new one? */
-static int begins_wave(uint64_t elements, size_t longest, const eden_item *item)
+/* Does an item that follows `elements` others, here, of a wave begin a new one? The
+ * waves of all ranks are the same. */
+static int begins_wave(uint64_t elements, uint64_t most, size_t longest, const eden_item *item)
 {
     const size_t passes = passes_of(&item->job);
     return elements > 0 && (passes > longest ? passes : longest) > 1 &&
-           elements + item->job.extent.count > WAVE_ELEMENTS;
+           elements + item->job.extent.count > most;
 }
 
 /* Group items in waves and give each item its part of the wave's workspace. With
  * work NULL only measure it; UINT64_MAX if that overflows. */
-static uint64_t lay_out_waves(eden_plan *plan, char *work)
+static uint64_t lay_out_waves(const eden_optimizer *o, eden_plan *plan, char *work)
 {
+    const uint64_t wave = WAVE_ELEMENTS * (uint64_t)(o->backend ? o->backend->ranks : 1);
     uint64_t most = 0, used = 0, elements = 0;
     size_t longest = 0;
     for (size_t i = 0; i < plan->count; i++) {
         eden_item *item = &plan->items[i];
-        item->begins_wave = i == 0 || begins_wave(elements, longest, item);
+        item->begins_wave = i == 0 || begins_wave(elements, wave, longest, item);
         if (item->begins_wave) used = elements = 0, longest = 0;
         elements += item->job.extent.count;
         longest = passes_of(&item->job) > longest ? passes_of(&item->job) : longest;
@@ -88,13 +94,14 @@ static eden_plan *make_plan(const eden_optimizer *o)
         eden_item *item = &plan->items[plan->count++];
         item->entry = i;
         eden_job_init(&item->job, group->rule, o->isa, group->struc, entry->extent);
-        plan->chunks += (size_t)((entry->extent.count + EDEN_CHUNK - 1) / EDEN_CHUNK);
+        eden_job_take(&item->job, entry->first, entry->last);
+        plan->chunks += eden_job_piece_of(&item->job, entry->extent.count);
     }
     plan->scans = eden_alloc(plan->chunks, sizeof *plan->scans);
-    const uint64_t bytes = lay_out_waves(plan, NULL);
+    const uint64_t bytes = lay_out_waves(o, plan, NULL);
     if (bytes != UINT64_MAX) plan->work = eden_alloc(bytes, 1);
-    if (!plan->scans || !plan->work) goto failed;
-    lay_out_waves(plan, plan->work);
+    if (!plan->scans || !plan->work || !eden_make_room_for_sums(o, plan)) goto failed;
+    lay_out_waves(o, plan, plan->work);
     return plan;
 failed:
     eden_free_plan(plan);
@@ -107,11 +114,11 @@ static void settle_plan(const eden_optimizer *o, eden_plan *plan)
     for (size_t i = 0; i < plan->count; i++) {
         eden_item *item = &plan->items[i];
         const eden_entry *entry = &o->tensors[item->entry];
-        const eden_array *master = &entry->array[EDEN_ARRAY_MASTER];
+        void *master = eden_array_base(entry, item->job.rule, EDEN_ARRAY_MASTER);
         o->tensors[item->entry].item = i;
-        item->job.base[0] = master->data ? master->data : entry->tensor.data;
+        item->job.base[0] = master ? master : entry->tensor.data;
         for (size_t s = 2; s < item->job.rule->slot_count; s++)
-            if (entry->array[s].data) item->job.base[s] = entry->array[s].data;
+            if (entry->array[s].data) item->job.base[s] = eden_array_base(entry, item->job.rule, s);
         eden_storage_of(o, entry, &item->storage);
         eden_job_store(&item->job, &item->storage);
     }
@@ -141,6 +148,7 @@ static eden_status refresh(eden_optimizer *o, eden_error *error)
     }
     if (!status) status = eden_check_storage(o, error);
     if (!status) status = eden_check_overlaps(o, error);
+    if (!status) status = eden_cut_tensors(o, error);
     if (status) return status;
 
     eden_array *fresh = NULL;
@@ -166,6 +174,7 @@ eden_status eden_refresh(eden_optimizer *o, eden_error *error)
     if (!o->stale) return EDEN_OK;
     eden_float_enter(&saved);
     const eden_status status = refresh(o, error);
+    if (!status) o->refreshes++;
     eden_float_leave(&saved);
     return status;
 }

@@ -12,6 +12,7 @@ typedef struct {
     eden_storage storage;
     size_t entry;      /* which tensor                                         */
     size_t pass;       /* the pass being run, or SIZE_MAX                      */
+    size_t own;        /* the first of its pieces that is run here             */
     int active;        /* takes part in the program being run                  */
     int begins_wave;
 } eden_item;
@@ -23,6 +24,8 @@ struct eden_plan {
     size_t *latest;         /* by group: the item that last prepared constants */
     eden_scan *scans;  size_t chunks;
     void *work;
+    unsigned char *mine, *all; /* sums on their way to other ranks, and theirs  */
+    uint64_t *bytes;        /* from each                                        */
 };
 
 /* ---- memory.c ---------------------------------------------------------------- */

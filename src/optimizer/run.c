@@ -1,5 +1,5 @@
 /* run.c - a program run over the tensors of a plan, on all threads. */
-#include "optimizer/plan.h"
+#include "optimizer/shard.h"
 
 #define TASKS_A_THREAD 4
 #define ALONE (6 * (uint64_t)EDEN_CHUNK) /* totals below this stay on one thread */
@@ -67,7 +67,7 @@ static void run_round(eden_round *round)
 static void run_pass(const eden_item *item, size_t piece, void *round)
 {
     (void)round;
-    eden_job_run(&item->job, item->pass, piece);
+    eden_job_run(&item->job, item->pass, item->own + piece);
 }
 
 /* The n-th pass of the program that exists for this item, or SIZE_MAX. */
@@ -89,11 +89,12 @@ static void run_wave(eden_optimizer *o, eden_program program, size_t begin, size
             plan->first[i] = round.pieces;
             item->pass = item->active ? nth_pass(&item->job, program, n) : SIZE_MAX;
             if (item->pass == SIZE_MAX) continue;
-            round.pieces += eden_job_pieces(&item->job, item->pass);
+            round.pieces += eden_job_own(&item->job, item->pass, &item->own);
             live++;
         }
         if (!live) return;
         run_round(&round);
+        if (o->backend && !eden_exchange_sums(o, begin, end)) return;
         for (size_t i = begin; i < end; i++)
             if (plan->items[i].pass != SIZE_MAX) eden_job_fold(&plan->items[i].job, plan->items[i].pass);
     }
@@ -147,7 +148,7 @@ void eden_run_program(eden_optimizer *o, eden_program program, int (*wants)(cons
         plan->items[i].active = wants(&o->tensors[plan->items[i].entry]);
         if (plan->items[i].active) attach(o, program, i, scale);
     }
-    for (size_t begin = 0, end; begin < plan->count; begin = end) {
+    for (size_t begin = 0, end; begin < plan->count && !o->broken.status; begin = end) {
         end = begin + 1;
         while (end < plan->count && !plan->items[end].begins_wave) end++;
         run_wave(o, program, begin, end);
@@ -180,13 +181,14 @@ static const real *gradient_block(const eden_optimizer *o, const eden_entry *ent
 
 static size_t at_most(size_t a, size_t b) { return a < b ? a : b; }
 
+/* Scans take the pieces of passes, so that a shard has whole ones. */
 static void scan_piece(const eden_item *item, size_t piece, void *job)
 {
     const eden_round *round = job;
     const eden_optimizer *o = round->o;
     const eden_entry *entry = &o->tensors[item->entry];
-    const size_t begin = piece * EDEN_CHUNK;
-    const size_t end = begin + at_most(EDEN_CHUNK, (size_t)entry->extent.count - begin);
+    const size_t begin = (size_t)eden_job_piece_at(&item->job, item->own + piece);
+    const size_t end = (size_t)eden_job_piece_at(&item->job, item->own + piece + 1);
     const size_t stride = entry->tensor.grad_dtype == EDEN_F32 ? EDEN_CHUNK : EDEN_BLOCK;
     eden_scan *all = &o->plan->scans[o->plan->first[item - o->plan->items] + piece], one;
     _Alignas(64) real room[EDEN_BLOCK];
@@ -201,17 +203,17 @@ static void scan_piece(const eden_item *item, size_t piece, void *job)
 
 size_t eden_find_gradient(const eden_optimizer *o, const eden_entry *entry, uint32_t above, float *value)
 {
-    const size_t count = (size_t)entry->extent.count;
+    const size_t end = (size_t)entry->last;
     real room[EDEN_BLOCK];
-    for (size_t at = 0; at < count; at += EDEN_BLOCK) {
-        const size_t n = at_most(EDEN_BLOCK, count - at);
+    for (size_t at = (size_t)entry->first; at < end; at += EDEN_BLOCK) {
+        const size_t n = at_most(EDEN_BLOCK, end - at);
         const real *g = gradient_block(o, entry, at, n, room);
         const size_t i = eden_scan_find(g, n, above);
         if (i == n) continue;
         *value = g[i];
         return at + i;
     }
-    return count;
+    return (size_t)entry->extent.count;
 }
 
 eden_gradients eden_scan_gradients(eden_optimizer *o, const eden_grad_scale *scale, int want_norm)
@@ -220,15 +222,22 @@ eden_gradients eden_scan_gradients(eden_optimizer *o, const eden_grad_scale *sca
     eden_round round = { .o = o, .end = plan->count, .scale = scale, .want_norm = want_norm,
                          .run = scan_piece };
     eden_gradients all = { 0, 0 };
+    size_t pieces = 0; /* of all ranks */
     eden_float_env saved;
     for (size_t i = 0; i < plan->count; i++) {
-        const eden_entry *entry = &o->tensors[plan->items[i].entry];
+        eden_item *item = &plan->items[i];
+        const eden_entry *entry = &o->tensors[item->entry];
         plan->first[i] = round.pieces;
-        if (entry->tensor.grad) round.pieces += (size_t)((entry->extent.count + EDEN_CHUNK - 1) / EDEN_CHUNK);
+        item->own = eden_job_piece_of(&item->job, entry->first);
+        item->active = entry->tensor.grad != NULL;
+        if (!item->active) continue;
+        round.pieces += eden_job_piece_of(&item->job, entry->last) - item->own;
+        pieces += eden_job_piece_of(&item->job, entry->extent.count);
     }
     run_round(&round);
+    if (o->backend && !eden_exchange_scans(o)) return all;
     eden_float_enter(&saved);
-    for (size_t k = 0; k < round.pieces; k++) {
+    for (size_t k = 0; k < pieces; k++) {
         all.norm2 += plan->scans[k].norm2;
         all.top = plan->scans[k].top > all.top ? plan->scans[k].top : all.top;
     }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "engine/driver.h"
-#include "optimizer/optimizer.h"
+#include "optimizer/shard.h"
 #include "optimizer/text.h"
 
 /* ---- finding -------------------------------------------------------------------- */
@@ -167,6 +167,7 @@ eden_status eden_add_tensor(eden_optimizer *o, const char *name, const eden_tens
     if (status) return status;
 
     entry.tensor = *tensor;
+    entry.last = entry.extent.count;
     entry.hash = hash_name(name);
     entry.averages = o->config.average && !(tensor->flags & EDEN_FROZEN);
     entry.name = eden_copy_text(name);
@@ -297,6 +298,7 @@ eden_status eden_get_state(eden_optimizer *o, const char *tensor, const char *sl
     if (!status && (!slot || !count))
         status = eden_fail(error, EDEN_E_ARGUMENT, "eden_get_state: %s is NULL", slot ? "count" : "slot");
     if (!status) status = eden_not_busy(o, "eden_get_state", error);
+    if (!status) status = eden_not_sharded(o, "eden_get_state", error);
     if (!status) status = eden_refresh(o, error);
     if (status) return status;
 

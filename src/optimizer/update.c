@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "optimizer/plan.h"
+#include "optimizer/shard.h"
 #include "optimizer/text.h"
 
 /* Squares of gradients above 2^64 are no longer floats. A mean of squares may end a few
@@ -56,8 +56,8 @@ static const char *with_scale(const eden_optimizer *o, char text[64])
     return text;
 }
 
-/* Name the first element whose magnitude is above `limit`. */
-static eden_status bad_gradient(const eden_optimizer *o, float limit, eden_error *error)
+/* Find the first element whose magnitude is above `limit`, of this rank's. */
+static eden_bad_gradient find_bad(const eden_optimizer *o, float limit)
 {
     for (size_t i = 0; i < o->plan->count; i++) {
         const eden_entry *entry = &o->tensors[o->plan->items[i].entry];
@@ -65,16 +65,26 @@ static eden_status bad_gradient(const eden_optimizer *o, float limit, eden_error
         if (!entry->tensor.grad) continue;
         float g = 0;
         const size_t at = eden_find_gradient(o, entry, bits_of(limit), &g);
-        if (at == n) continue;
-        char number[EDEN_NUMBER_ROOM], scale[64];
-        const int finite = g - g == 0;
-        return eden_fail(error, EDEN_E_GRADIENT, "step %llu refused: the gradient of '%s' is %s at element "
-                         "%zu%s%s; nothing has changed", (unsigned long long)o->steps + 1, entry->name,
-                         g != g ? "NaN" : !finite ? (g > 0 ? "infinite" : "-infinite")
-                                                  : eden_print_number((double)g, number),
-                         at, with_scale(o, scale), finite ? ", too large to square" : "");
+        if (at < n) return (eden_bad_gradient){ i, at, (double)g };
     }
-    return eden_fail(error, EDEN_E_GRADIENT, "a gradient changed while it was read; nothing has changed");
+    return (eden_bad_gradient){ UINT64_MAX, 0, 0 };
+}
+
+/* Name it. */
+static eden_status bad_gradient(eden_optimizer *o, float limit, eden_error *error)
+{
+    eden_bad_gradient bad = find_bad(o, limit);
+    eden_first_of_ranks(o, &bad);
+    if (bad.item == UINT64_MAX)
+        return eden_fail(error, EDEN_E_GRADIENT, "a gradient changed while it was read; nothing has changed");
+    char number[EDEN_NUMBER_ROOM], scale[64];
+    const double g = bad.value;
+    const int finite = g - g == 0;
+    return eden_fail(error, EDEN_E_GRADIENT, "step %llu refused: the gradient of '%s' is %s at element "
+                     "%llu%s%s; nothing has changed", (unsigned long long)o->steps + 1,
+                     o->tensors[o->plan->items[bad.item].entry].name,
+                     g != g ? "NaN" : !finite ? (g > 0 ? "infinite" : "-infinite") : eden_print_number(g, number),
+                     (unsigned long long)bad.element, with_scale(o, scale), finite ? ", too large to square" : "");
 }
 
 /* Look at the gradients and complete the scale with the norm's factor. *skip is 1
@@ -87,6 +97,7 @@ static eden_status judge_gradients(eden_optimizer *o, eden_grad_scale *scale, in
     if (clip == 0 && o->config.nonfinite == EDEN_APPLY) return EDEN_OK;
 
     const eden_gradients all = eden_scan_gradients(o, scale, clip > 0);
+    if (o->broken.status) return eden_not_broken(o, error);
     const double norm = sqrt(all.norm2);
     const float post = clip > 0 && !(norm <= clip) ? (float)(clip / norm) : 1;
     float limit = float_of(EDEN_INFINITY_BITS - 1);
@@ -189,10 +200,15 @@ static void count_step(eden_optimizer *o)
 static eden_status step(eden_optimizer *o, eden_error *error)
 {
     int skip;
-    eden_status status = make_ready(o, error);
+    const uint32_t counts = o->backend ? o->backend->counts : 1;
+    const int last = o->pending + counts >= o->config.accumulate;
+    eden_status status = eden_not_broken(o, error);
     if (status) return status;
-    if (o->pending + 1 < o->config.accumulate) {
-        o->pending++;
+    status = make_ready(o, error);
+    if (o->backend && (last || o->backend->every)) status = o->backend->begin(o->backend, o, last, status, error);
+    if (status) return status;
+    if (!last) {
+        o->pending += counts;
         return EDEN_OK;
     }
     eden_grad_scale scale = eden_step_scale(o);
@@ -203,33 +219,39 @@ static eden_status step(eden_optimizer *o, eden_error *error)
     if (skip) {
         o->skipped++;
         o->good = 0;
-        if (o->looking_ahead) go_back(o);
+        const int moves = o->looking_ahead;
+        if (moves) go_back(o);
         if (o->config.zero_grad) eden_zero_all(o);
-        return EDEN_OK;
+        return moves ? eden_share_weights(o, error) : EDEN_OK;
     }
     settle_lookahead(o);
     eden_run_program(o, EDEN_STEP, is_due, &scale);
     leave_lookahead(o);
     if (o->config.zero_grad) zero_frozen(o);
-    count_step(o);
-    return EDEN_OK;
+    if (o->config.zero_grad && o->backend) eden_zero_others(o);
+    status = eden_share_weights(o, error);
+    if (!status) count_step(o);
+    return status;
 }
 
 /* ---- look-ahead -------------------------------------------------------------------------- */
 
 static eden_status lookahead_begin(eden_optimizer *o, eden_error *error)
 {
-    eden_status status = eden_not_ahead(o, "eden_lookahead_begin", error);
+    eden_status status = eden_not_broken(o, error);
+    if (status) return status;
+    status = eden_not_ahead(o, "eden_lookahead_begin", error);
     if (!status) status = eden_refresh(o, error);
     if (!status) status = eden_schedule_all(o, o->steps + 1, error);
+    if (!status && !eden_has_lookahead(o))
+        status = eden_fail(error, EDEN_E_ORDER, "eden_lookahead_begin: no group has a rule with lookahead = 1");
+    if (o->backend) status = o->backend->vote(o->backend, status, error);
     if (status) return status;
-    if (!eden_has_lookahead(o))
-        return eden_fail(error, EDEN_E_ORDER, "eden_lookahead_begin: no group has a rule with lookahead = 1");
     eden_run_program(o, EDEN_BEFORE, has_grad, &neutral);
     for (size_t i = 0; i < o->tensor_count; i++)
         o->tensors[i].ahead = o->tensors[i].tensor.grad && !(o->tensors[i].tensor.flags & EDEN_FROZEN);
     o->looking_ahead = 1;
-    return EDEN_OK;
+    return eden_share_weights(o, error);
 }
 
 static eden_status lookahead_end(eden_optimizer *o, eden_error *error)
@@ -237,7 +259,7 @@ static eden_status lookahead_end(eden_optimizer *o, eden_error *error)
     if (!o->looking_ahead)
         return eden_fail(error, EDEN_E_ORDER, "eden_lookahead_end: eden_lookahead_begin() has not been called");
     go_back(o);
-    return EDEN_OK;
+    return eden_share_weights(o, error);
 }
 
 /* ---- in a floating-point environment of our own --------------------------------------------- */

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""What a step over ranks moves and takes: measured here, and computed for larger machines.
+
+The model has four numbers of this machine, three from one process and two ranks; what it says of
+three to eight ranks is then compared with what they take. For larger machines it is given
+the numbers of a network instead, which are assumptions. docs/scaling.md has both.
+"""
+import argparse
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MEASURED = ROOT / "bench" / "scaling.json"
+BUCKET = 32 << 20      # bytes, of which half are a message
+DIRECT = 64            # ranks that send to each other; more leave the adding to MPI
+SMALL = 1024           # elements of a step that is all waiting
+
+# Bytes a weight: gradients, weights, and what AdamW's step reads and writes of both and of
+# its state. bf16 has float32 masters.
+KINDS = {"f32": {"grad": 4, "weight": 4, "step": 28, "state": 8},
+         "bf16": {"grad": 2, "weight": 2, "step": 28, "state": 12}}
+# A larger machine: bytes a second of a rank's memory and of its link, seconds a message.
+MEMORY, LINK, MESSAGE = 200e9, 25e9, 2e-6
+
+
+# ---- the model ---------------------------------------------------------------------
+
+def sent(kind, ranks):
+    """Bytes that a rank sends for each weight, gradients and weights."""
+    grad = KINDS[kind]["grad"] if ranks <= DIRECT else 4
+    return (grad + KINDS[kind]["weight"]) * (ranks - 1) / ranks
+
+
+def added(kind, ranks):
+    """Bytes of gradients that a rank reads and writes to add them up, for each weight."""
+    return KINDS[kind]["grad"] * (ranks + 1) / ranks if ranks > 1 else 0
+
+
+def messages(elements, kind, ranks):
+    """Messages of a step that a rank waits for, one after another."""
+    if ranks == 1:
+        return 0
+    hops = math.ceil(math.log2(ranks))
+    buckets = max(1, math.ceil(elements * 4 / (BUCKET / 2)))
+    return 2 * hops + buckets * ((ranks - 1 if ranks <= DIRECT else hops) + hops)
+
+
+def here(elements, kind, ranks, cores, numbers):
+    """Seconds of a step where ranks share memory and cores: what all of them do, on the
+    cores that there are. A byte that is sent is copied in and out by a core."""
+    work = numbers["step"][kind] * elements
+    work += numbers["byte"] * added(kind, ranks) * ranks * elements
+    work += numbers["copy"] * sent(kind, ranks) * ranks * elements
+    return work / min(ranks, cores) + (numbers["wait"] * max(1, ranks / cores) if ranks > 1 else 0)
+
+
+def there(elements, kind, ranks):
+    """Seconds where each rank has a memory and a link of its own, with nothing hidden
+    behind backward."""
+    memory = elements * (KINDS[kind]["step"] / ranks + added(kind, ranks)) / MEMORY
+    return memory + elements * sent(kind, ranks) / LINK + MESSAGE * messages(elements, kind, ranks)
+
+
+# ---- measuring ---------------------------------------------------------------------
+
+def run(options, ranks, elements, kind, rounds):
+    words = [ROOT / "tests/mpi/run.sh", options.mpiexec, ranks, options.program, elements, rounds, kind]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        sys.exit(f"{ranks} ranks: {done.stderr.strip() or done.returncode}")
+    return json.loads(done.stdout)
+
+
+def measure(options):
+    runs = [run(options, 1, n, kind, options.rounds) for kind in KINDS for n in (8 << 20, 8 << 20, 1 << 20)]
+    for ranks in (2, 3, 4, 6, 8):
+        runs.append(run(options, ranks, SMALL, "f32", options.rounds))
+        for kind in KINDS:
+            runs += [run(options, ranks, n, kind, options.rounds) for n in (8 << 20, 2 << 20)]
+    overhead = [run(options, 1, 1 << 20, "f32", 10 * options.rounds)["ratio"] for _ in range(7)]
+    MEASURED.write_text(json.dumps({"cores": os.cpu_count(), "mpi": options.mpiexec, "overhead": sorted(overhead),
+                                    "runs": runs}, indent=1) + "\n")
+
+
+def pick(runs, ranks, elements, kind):
+    found = [r for r in runs if (r["ranks"], r["elements"], r["kind"]) == (ranks, elements, kind)]
+    return min(r["step_least"] for r in found)
+
+
+def numbers_of(runs, cores):
+    """From one rank and two."""
+    large = 8 << 20
+    step = {kind: pick(runs, 1, large, kind) / large for kind in KINDS}
+    numbers = {"step": step, "byte": step["f32"] / KINDS["f32"]["step"], "copy": 0.0,
+               "wait": pick(runs, 2, SMALL, "f32")}
+    left = pick(runs, 2, large, "f32") - here(large, "f32", 2, cores, numbers)
+    numbers["copy"] = max(0.0, left * min(2, cores) / (sent("f32", 2) * 2 * large))
+    return numbers
+
+
+# ---- telling -----------------------------------------------------------------------
+
+def amount(value, units):
+    for scale, unit in units:
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value / units[-1][0]:.2g} {units[-1][1]}" if value else "0"
+
+
+def in_bytes(value):
+    return amount(value, ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")))
+
+
+def in_time(value):
+    return amount(value, ((1, "s"), (1e-3, "ms"), (1e-6, "us")))
+
+
+def tell_measured(measured):
+    runs, cores = measured["runs"], measured["cores"]
+    numbers = numbers_of(runs, cores)
+    print(f"{measured['mpi']}, {cores} cores: a step {numbers['step']['f32'] * 1e9:.2f} ns a weight in f32, "
+          f"{numbers['step']['bf16'] * 1e9:.2f} in bf16; a byte sent {numbers['copy'] * 1e9:.2f} ns; a step of "
+          f"{SMALL} weights on two ranks {numbers['wait'] * 1e3:.2f} ms")
+    ratios = measured["overhead"]
+    print(f"one rank beside no library over MPI: {100 * (ratios[len(ratios) // 2] - 1):+.1f} % "
+          f"({100 * (ratios[0] - 1):+.1f} to {100 * (ratios[-1] - 1):+.1f} in {len(ratios)} processes)\n")
+    print("| weights | kind | ranks | measured | model | measured / model |\n|---|---|---|---|---|---|")
+    for r in runs:
+        if r["ranks"] > 1 and r["elements"] > SMALL:
+            model = here(r["elements"], r["kind"], r["ranks"], cores, numbers)
+            fit = ", fitted" if (r["ranks"], r["elements"], r["kind"]) == (2, 8 << 20, "f32") else ""
+            print(f"| {r['elements'] / 2**20:.0f} Mi | {r['kind']} | {r['ranks']} | {in_time(r['step_least'])} | "
+                  f"{in_time(model)} | {r['step_least'] / model:.2f}{fit} |")
+    print()
+
+
+SIZES = (1e8, 1e9, 1e10, 1e11, 1e12)
+COUNTS = [2 ** k for k in range(13)]
+
+
+def tell_model():
+    print("| weights | ranks | sent a rank | time a step | of it on the link | state a rank |\n|---|---|---|---|---|---|")
+    for size in SIZES:
+        for ranks in (1, 8, 64, 512, 4096):
+            moved = size * sent("bf16", ranks)
+            print(f"| 10^{round(math.log10(size))} | {ranks:,} | {in_bytes(moved)} | {in_time(there(size, 'bf16', ranks))} | "
+                  f"{in_time(moved / LINK)} | {in_bytes(size * KINDS['bf16']['state'] / ranks)} |")
+
+
+PLOT = """set terminal svg size 900,420 font 'sans,13' background 'white'
+set output '{out}'
+set multiplot layout 1,2
+set logscale xy
+set format x '%.0f'
+set xtics (1,8,64,512,4096)
+set xlabel 'ranks'
+set key {key} samplen 2
+set grid
+set title 'seconds a step'
+set format y '10^{{%T}}'
+plot {times}
+set title 'bytes of state a rank'
+set key off
+plot {states}
+"""
+
+
+def draw(path):
+    def curves(column):
+        return ", ".join(f"$data using 1:{column + k} with linespoints lw 2 pt 7 ps 0.4 title '10^{{{8 + k}}} weights'"
+                         for k in range(len(SIZES)))
+    rows = [[ranks] + [there(size, "bf16", ranks) for size in SIZES] +
+            [size * KINDS["bf16"]["state"] / ranks for size in SIZES] for ranks in COUNTS]
+    data = "$data << end\n" + "\n".join(" ".join(f"{x:.6g}" for x in row) for row in rows) + "\nend\n"
+    text = data + PLOT.format(out=path, key="outside bottom center horizontal", times=curves(2),
+                              states=curves(2 + len(SIZES)))
+    subprocess.run(["gnuplot"], input=text, text=True, check=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", action="store_true", help="run ranks here, and keep what they take in bench/scaling.json")
+    parser.add_argument("--mpiexec", default="mpiexec.mpich")
+    parser.add_argument("--program", default=ROOT / "build/gcc/tests/mpi/ranks-mpich", help="bench/ranks.c, built")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--picture", metavar="FILE", help="draw the model, as SVG")
+    options = parser.parse_args()
+    if options.measure:
+        measure(options)
+    tell_measured(json.loads(MEASURED.read_text()))
+    tell_model()
+    if options.picture:
+        draw(options.picture)
+
+
+if __name__ == "__main__":
+    main()
