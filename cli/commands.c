@@ -5,6 +5,7 @@
 
 #include "cli/output.h"
 #include "lab/storage.h"
+#include "lab/train.h"
 #include "lab/transformer.h"
 
 #define END { 0 }
@@ -52,6 +53,9 @@
           "by that ratio's square root"),                                                     \
     REAL("clip", "NORM", 1e-12, 1e12, "off", "scale gradients down to this norm, all together"), \
     COUNT("accumulate", "N", 2, 1e6, "off", "batches whose gradients make one step"),         \
+    COUNT("parts", "N", 2, LAB_MOST_PARTS, "off",                                             \
+          "cut each batch into N parts and add their gradients in order: then 1 process and all " \
+          "numbers of ranks that divide N make the same bits"),                               \
     { "average", 0, CLI_TEXT, "ema:DECAY|swa",                                                \
       "test averages of the weights over the steps, from step S on and every N-th with :S:N " \
       "behind; a checkpoint has both", "off", 0, 0, CLI_NOTHING, NULL, 0 },                   \

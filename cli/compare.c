@@ -12,6 +12,7 @@
 #include "cli/compare_batches.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "cli/report.h"
 
 /* ---- what is asked ------------------------------------------------------------------- */
@@ -51,6 +52,7 @@ typedef struct {
 static int watch(void *context, const lab_progress *progress)
 {
     watcher *w = context;
+    cli_ranks_meet();
     if (w->each && progress->step < w->last) w->bar.done += w->each;
     w->last = progress->step;
     cli_bar_show(&w->bar, w->bar.done + progress->step, w->label);
@@ -135,9 +137,11 @@ static int compare(cli_comparison *c)
     int made = 0;
     const char *report = cli_text(c->args, "report", NULL);
     int code = cli_compare_prepare(c);
+    if (!cli_ranks_lead()) report = NULL;
     if (!code && report) code = cli_report_spares(c->args, report);
     if (!code && report) code = cli_report_check(report, &made);
     if (!code && !cli_has(c->args, "json")) code = tell_about(c);
+    code = cli_ranks_agree(code);
     if (!code) {
         cli_interrupt_catch();
         code = cli_compare_all(c, "");
