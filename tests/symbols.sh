@@ -1,12 +1,14 @@
 #!/bin/sh
 # symbols.sh - what the libraries export, what they need, and that they keep no
 # writable data.
-#   1. libeden exports the functions of tests/symbols.txt, all declared in
-#      include/eden, and nothing else; libeden-core those of eden/core.h
+#   1. libeden exports the functions of tests/symbols.txt, all declared in include/eden,
+#      and those of the backend's header, which is not installed; libeden-core those of
+#      eden/core.h; libeden-mpi, if it was built, those of eden_mpi.h
 #   2. no object of either has a writable section with anything in it
 #   3. no object needs a function that prints or ends the program
 #   4. nor one that keeps something all threads share
 #   5. the core needs nothing but memcpy and memset and their kin
+#   6. libeden-mpi keeps to 2 and 3 as well, and nothing else links MPI
 # usage: EDEN_SOURCE=... EDEN_BUILD=... CC=... tests/symbols.sh
 set -u
 source=${EDEN_SOURCE:?} build=${EDEN_BUILD:?} cc=${CC:-cc}
@@ -26,8 +28,9 @@ exports "$build/libeden.so" > "$scratch/have"
 declared "$source"/include/eden/*.h "$source/src/optimizer/backend.h" > "$scratch/want"
 same "libeden.so exports (<) other functions than the headers declare (>)" \
     "$scratch/have" "$scratch/want"
-same "libeden.so exports (<) other functions than tests/symbols.txt lists (>)" \
-    "$scratch/have" "$source/tests/symbols.txt"
+declared "$source"/include/eden/*.h > "$scratch/want"
+same "the headers declare (<) other functions than tests/symbols.txt lists (>)" \
+    "$scratch/want" "$source/tests/symbols.txt"
 exports "$build/libeden-core.so" > "$scratch/have"
 declared "$source/include/eden/core.h" > "$scratch/want"
 same "libeden-core.so exports (<) other functions than eden/core.h declares (>)" \
@@ -61,6 +64,22 @@ for library in libeden libeden-core; do
     found=$(shares "$build/$library.a") && bad "$library.a shares $found between threads"
 done
 found=$(needs_libc "$build/libeden-core.a") && bad "libeden-core.a needs $found"
+
+links_mpi() { readelf -d "$1" | grep -E 'NEEDED.*libp?mpi'; }
+if [ -e "$build/libeden-mpi.so" ]; then
+    exports "$build/libeden-mpi.so" > "$scratch/have"
+    declared "$source/mpi/eden_mpi.h" > "$scratch/want"
+    same "libeden-mpi.so exports (<) other functions than eden_mpi.h declares (>)" \
+        "$scratch/have" "$scratch/want"
+    links_mpi "$build/libeden-mpi.so" > /dev/null || bad "libeden-mpi.so does not link MPI"
+    for object in $(find "$build/mpi" -name '*.o'); do
+        found=$(writable "$object") && [ -z "$found" ] || bad "$object writes to $found"
+        found=$(ends_program "$object") && bad "$object calls $found"
+    done
+fi
+for file in "$build/libeden.so" "$build/libeden-core.so" "$build/eden"; do
+    [ ! -e "$file" ] || ! links_mpi "$file" || bad "$file links MPI"
+done
 
 # The checks can fail: an object that breaks each of them.
 cat > "$scratch/bad.c" << 'C'
