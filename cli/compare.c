@@ -77,7 +77,7 @@ int cli_compare_all(cli_comparison *c, const char *label)
 {
     watcher w = { .prefix = label };
     const uint64_t steps = c->study.epoch_steps * c->study.config.epochs;
-    cli_bar_begin(&w.bar, stderr, steps * c->count * (c->seeds + c->budget));
+    cli_bar_begin(&w.bar, cli_people(), steps * c->count * (c->seeds + c->budget));
     int code = tune_all(c, &w, steps);
     for (size_t i = 0; !code && i < c->seeds; i++) code = cli_compare_control(c, i);
     for (size_t i = 0; !code && i < c->count; i++)

@@ -1,10 +1,8 @@
 #include "cli/ranks.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -43,12 +41,7 @@ uint32_t cli_ranks_started(uint32_t *rank)
 void cli_ranks_begin(void)
 {
     uint32_t rank;
-    if (cli_ranks_started(&rank) < 2 || !rank) return;
-    cli_hold_tongue();
-    const int nowhere = open("/dev/null", O_WRONLY);
-    if (nowhere < 0) return;
-    dup2(nowhere, STDOUT_FILENO);
-    close(nowhere);
+    if (cli_ranks_started(&rank) > 1 && rank) cli_hold_tongue();
 }
 
 /* ---- meeting ---------------------------------------------------------------------------- */

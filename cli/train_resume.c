@@ -153,7 +153,7 @@ int cli_train_check(cli_training *t)
     if (cli_has(args, "continue") && (!t->save.path || t->resume))
         return cli_usage(args->command, t->save.path ? "--continue and --resume exclude each other"
                                                 : "--continue needs --save FILE, to continue from");
-    t->out = cli_has(args, "json") ? stderr : stdout;
+    t->out = cli_has(args, "json") ? cli_people() : stdout;
     t->log.every = cli_count(args, "log-every", 1);
     if (cli_has(args, "log-every") && !cli_has(args, "log"))
         return cli_usage(args->command, "--log-every does nothing without --log");

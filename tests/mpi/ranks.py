@@ -8,6 +8,8 @@ import unittest
 
 RUN = pathlib.Path(__file__).with_name("run.sh")
 EDEN, EDEN_MPI, MPIEXEC = (os.environ[name] for name in ("EDEN", "EDEN_MPI", "MPIEXEC"))
+# An mpirun may give rank 0 a terminal.
+PLAIN_TEXT = {**os.environ, "TERM": "dumb", "NO_COLOR": "1"}
 SECONDS = ("seconds", "step_seconds", "optimizer_seconds")
 PLAIN = ["--threads", "1"]
 DIGITS = ["digits", "--optimizer", "adamw", "--widths", "16", "--batch", "240", *PLAIN]
@@ -20,7 +22,7 @@ class Ranks(unittest.TestCase):
         self.folder = pathlib.Path(scratch.name)
 
     def run_words(self, words, code):
-        done = subprocess.run([str(word) for word in words], cwd=self.folder, text=True, capture_output=True,
+        done = subprocess.run([str(word) for word in words], cwd=self.folder, env=PLAIN_TEXT, text=True, capture_output=True,
                               timeout=300, check=False)
         if code is not None:
             self.assertEqual(done.returncode, code, done.stdout + done.stderr)
