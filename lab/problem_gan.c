@@ -163,7 +163,8 @@ static eden_status learn(lab_problem *problem, const lab_turn *turn, lab_sums *s
     if (turn->parts > 1 && p->gan.config.dropout > 0)
         return lab_fail(error, EDEN_E_VALUE, "a discriminator with dropout learns from whole batches alone: "
                         "leave out --dropout, or the ranks and parts");
-    p->gan.over = lab_turn_rows(turn, p->size, &from, &to);
+    const double over = lab_turn_rows(turn, p->size, &from, &to);
+    p->gan.over = turn->parts > 1 ? over : 0;
     const uint64_t rows = to - from;
     if (!rows) return EDEN_OK;
     gather(p, turn->number, from, to);

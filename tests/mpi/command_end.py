@@ -130,6 +130,17 @@ class End(Ranks):
             self.assertIn(f"from step {step} of", self.told(words))
             self.assertFalse((self.folder / "save.lock").exists())
 
+    def test_signal_to_one(self):
+        """It has come to all, which end at the same step."""
+        for rank in 0, -1:
+            (self.folder / "save").unlink(missing_ok=True)
+            process = self.start(3, "train", *LONG, "--parts", "3")
+            os.kill(sorted(children(process.pid))[rank], signal.SIGTERM)
+            out, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 128 + signal.SIGTERM, out + err)
+            self.assertIn("stopped by SIGTERM at step", out)
+            self.alone("train", "digits", "--resume", "save", "--eval")
+
     def told(self, words):
         """The head of the run that goes on."""
         process = subprocess.Popen([EDEN, *words], cwd=self.folder, env=PLAIN_TEXT, text=True, stdout=subprocess.PIPE)

@@ -36,6 +36,14 @@ class Train(Ranks):
             self.assertEqual(self.read("save"), self.read("alone"), count)
             self.assertEqual(self.log("log"), self.log("alone.jsonl"), count)
 
+    def test_bits_of_blocks(self):
+        """A part that is large enough to be cut into blocks by itself, each of which adds to a gradient."""
+        words = ["digits", "--optimizer", "sgd", "--model", "cnn", "--norm", "layer", "--widths", "4", "--batch", "719",
+                 "--epochs", "3", "--accumulate", "2", "--parts", "2", "--threads", "2"]
+        self.alone("train", *words, "--save", "alone")
+        self.ranks(2, "train", *words, "--save", "save")
+        self.assertEqual(self.read("save"), self.read("alone"))
+
     def test_rounding(self):
         """Without parts ranks add up in an order of their own, and weigh slices by their rows: 62 over 4."""
         words = ["digits", "--optimizer", "sgd", "--lr", "0.05", "--widths", "16", "--dropout", "0.3", "--batch", "62",
