@@ -18,7 +18,7 @@ int cli_usage(const cli_command *command, const char *format, ...)
     if (vsnprintf(text, sizeof text, format, list) < 0) text[0] = '\0';
     va_end(list);
     cli_fail(CLI_USAGE, "%s", text);
-    fprintf(stderr, "Try 'eden help%s%s'.\n", command ? " " : "", command ? command->name : "");
+    fprintf(cli_people(), "Try 'eden help%s%s'.\n", command ? " " : "", command ? command->name : "");
     return CLI_USAGE;
 }
 

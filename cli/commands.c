@@ -5,6 +5,7 @@
 
 #include "cli/output.h"
 #include "lab/storage.h"
+#include "lab/train.h"
 #include "lab/transformer.h"
 
 #define END { 0 }
@@ -52,6 +53,9 @@
           "by that ratio's square root"),                                                     \
     REAL("clip", "NORM", 1e-12, 1e12, "off", "scale gradients down to this norm, all together"), \
     COUNT("accumulate", "N", 2, 1e6, "off", "batches whose gradients make one step"),         \
+    COUNT("parts", "N", 2, LAB_MOST_PARTS, "off",                                             \
+          "cut each batch into N parts and add their gradients in order: then 1 process and all " \
+          "numbers of ranks that divide N make the same bits"),                               \
     { "average", 0, CLI_TEXT, "ema:DECAY|swa",                                                \
       "test averages of the weights over the steps, from step S on and every N-th with :S:N " \
       "behind; a checkpoint has both", "off", 0, 0, CLI_NOTHING, NULL, 0 },                   \
@@ -253,10 +257,10 @@ static const cli_command commands[] = {
       "An epoch is better than others by its test's metric, or without one by the test loss, and that of a gan "
       "by its distance, as 'eden compare' judges; as good is not better. --early-stop counts over resumed runs too, whose --early-stop "
       "may be another, or none to go on to the last epoch.\n\n"
-      "Ctrl-C finishes the step, saves if --save was given, and says how to resume; a second "
-      "Ctrl-C stops at once. SIGUSR1 saves now. A resumed run takes model and settings from the "
-      "checkpoint. One run at a time can write to the files of --save, --best and --log; for "
-      "another, their .lock files say which.",
+      "Ctrl-C finishes the step, saves if --save was given, and says how to resume; a second Ctrl-C stops at "
+      "once. SIGUSR1 saves now. A resumed run takes model and settings from the checkpoint. One run at a time can "
+      "write to the files of --save, --best and --log; for another, their .lock files say which.\n\n"
+      "After 'mpirun -n W', W processes share each batch; with --parts their number changes no bit.",
       "eden train digits\n"
       "eden train digits --optimizer {old} --lr 0.1 --schedule 'cosine(900)'\n"
       "eden train mnist data/mnist --model cnn --log run.jsonl --save run.safetensors\n"
@@ -266,7 +270,7 @@ static const cli_command commands[] = {
       "eden train finetune --optimizer {usual} --examples 50\n"
       "eden train text plays.txt --save plays.safetensors --sample 2000\n"
       "eden train rl --save cart.safetensors\n"
-      "eden train gan --sheet digits.png\n",
+      "eden train gan --sheet digits.png\nmpirun -n 4 eden train digits --parts 12\n",
       train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan", cli_train },
     { "compare", "train with every optimizer and compare", "TASK [DATA]",
       TASKS ", or another that 'eden train' has. Every optimizer sees the same data in the same order "
@@ -278,7 +282,7 @@ static const cli_command commands[] = {
       "With --seeds all are means.\n\n"
       "With --batches the table has the test's result at each size of the batch, and a report the curves over "
       "it; --rate-scaling makes a table's rates follow the size. 'bigbatch' is digits with --batches "
-      "32,128,512,all and --rate-scaling sqrt.",
+      "32,128,512,all and --rate-scaling sqrt. 'mpirun -n W' shares each batch as for 'eden train'.",
       "eden compare digits\n"
       "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n"
       "eden compare text --epochs 2 --budget 3 --target 8\n"

@@ -12,6 +12,7 @@
 #include "cli/compare_batches.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "cli/report.h"
 
 /* ---- what is asked ------------------------------------------------------------------- */
@@ -51,6 +52,7 @@ typedef struct {
 static int watch(void *context, const lab_progress *progress)
 {
     watcher *w = context;
+    cli_ranks_meet();
     if (w->each && progress->step < w->last) w->bar.done += w->each;
     w->last = progress->step;
     cli_bar_show(&w->bar, w->bar.done + progress->step, w->label);
@@ -75,7 +77,7 @@ int cli_compare_all(cli_comparison *c, const char *label)
 {
     watcher w = { .prefix = label };
     const uint64_t steps = c->study.epoch_steps * c->study.config.epochs;
-    cli_bar_begin(&w.bar, stderr, steps * c->count * (c->seeds + c->budget));
+    cli_bar_begin(&w.bar, cli_people(), steps * c->count * (c->seeds + c->budget));
     int code = tune_all(c, &w, steps);
     for (size_t i = 0; !code && i < c->seeds; i++) code = cli_compare_control(c, i);
     for (size_t i = 0; !code && i < c->count; i++)
@@ -135,9 +137,11 @@ static int compare(cli_comparison *c)
     int made = 0;
     const char *report = cli_text(c->args, "report", NULL);
     int code = cli_compare_prepare(c);
+    if (!cli_ranks_lead()) report = NULL;
     if (!code && report) code = cli_report_spares(c->args, report);
     if (!code && report) code = cli_report_check(report, &made);
     if (!code && !cli_has(c->args, "json")) code = tell_about(c);
+    code = cli_ranks_agree(code);
     if (!code) {
         cli_interrupt_catch();
         code = cli_compare_all(c, "");

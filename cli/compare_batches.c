@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "cli/report.h"
 
 /* ---- what is asked ------------------------------------------------------------------- */
@@ -111,9 +112,11 @@ static int compare(cli_batches *b)
     int made = 0;
     const char *report = cli_text(b->args, "report", NULL);
     int code = prepare(b);
+    if (!cli_ranks_lead()) report = NULL;
     if (!code && report) code = cli_report_spares(b->args, report);
     if (!code && report) code = cli_report_check(report, &made);
     if (!code && !cli_has(b->args, "json")) cli_batches_about(b, stdout);
+    code = cli_ranks_agree(code);
     if (!code) {
         cli_interrupt_catch();
         code = run(b);

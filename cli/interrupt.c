@@ -11,7 +11,8 @@ static const struct {
               { SIGXCPU, "SIGXCPU" } };
 enum { KNOWN = sizeof known / sizeof *known, FILES = 6 };
 
-static volatile sig_atomic_t came, save_wanted, patient, plain;
+static volatile sig_atomic_t came, save_wanted, patient, plain, together;
+static int agreed, save_agreed;
 static const char *volatile files[FILES];
 
 /* Only what a signal may interrupt anything with. */
@@ -36,7 +37,8 @@ static void handle(int number)
         save_wanted = 1;
         return;
     }
-    if (!patient || (came && number != SIGXCPU)) leave(number);
+    /* mpirun passes on what a terminal may have sent already, and ends those that do not end. */
+    if (!patient || (came && number != SIGXCPU && !together)) leave(number);
     if (!came) came = number;
 }
 
@@ -57,6 +59,7 @@ static void handle_all(void)
 void cli_interrupt_catch(void)
 {
     came = 0;
+    agreed = 0;
     patient = 1;
     handle_all();
 }
@@ -80,13 +83,28 @@ void cli_interrupt_prepare(void)
     sigaction(SIGUSR1, &now, NULL);
 }
 
-int cli_interrupt(void) { return came; }
+int cli_interrupt(void) { return together ? agreed : came; }
 
 int cli_interrupt_save(void)
 {
-    const int wanted = save_wanted;
+    const int wanted = together ? save_agreed : save_wanted;
     save_wanted = 0;
+    save_agreed = 0;
     return wanted;
+}
+
+void cli_interrupt_own(int mine[2])
+{
+    together = 1;
+    mine[0] = came;
+    mine[1] = save_wanted;
+    save_wanted = 0;
+}
+
+void cli_interrupt_agree(int number, int save)
+{
+    agreed = number;
+    save_agreed |= save;
 }
 
 void cli_interrupt_remove(const char *path)

@@ -22,6 +22,12 @@ int cli_interrupt(void);
 /* 1 if SIGUSR1 has come since the last call. */
 int cli_interrupt_save(void);
 
+/* Of several processes: the signal that came to this one, and whether SIGUSR1 did; and what
+ * came to any, which alone the two above tell from then on. Between them there is always
+ * what all have agreed on, so that all end at the same step. */
+void cli_interrupt_own(int mine[2]);
+void cli_interrupt_agree(int number, int save);
+
 /* A program that a signal ends at once removes this file, until it is told to keep it.
  * `path` must live as long; there may be six. */
 void cli_interrupt_remove(const char *path);

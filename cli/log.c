@@ -61,6 +61,10 @@ json_t *cli_log_header(const char *task, const lab_config *config, const lab_pro
         json_decref(json);
         return NULL;
     }
+    if (json && config->parts && json_object_set_new(json, "parts", whole(config->parts))) {
+        json_decref(json);
+        return NULL;
+    }
     if (json && config->task && json_object_set_new(json, "options", cli_json_text(config->task))) {
         json_decref(json);
         return NULL;

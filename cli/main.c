@@ -5,16 +5,18 @@
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "lab/gemm.h"
 
-static int run(const cli_command *command, int count, char **words)
+static int run(const cli_command *command, int count, char **words, char **all)
 {
     cli_args args;
     int code = cli_args_read(&args, command, count, words);
     if (!code && args.help)
         cli_print_help(stdout, command);
     else if (!code)
-        code = command->run(&args);
+        code = cli_ranks_join(command, all);
+    if (!code && !args.help) code = command->run(&args);
     cli_args_free(&args);
     return code;
 }
@@ -34,20 +36,23 @@ static int dispatch(int count, char **words)
     const cli_command *command = cli_command_find(word);
     if (!command && word[0] == '-')
         return cli_usage(NULL, "unknown option '%.60s' before the command", word);
-    return command ? run(command, count - 1, words + 1) : cli_unknown_command(word);
+    return command ? run(command, count - 1, words + 1, words) : cli_unknown_command(word);
 }
 
 int main(int count, char **words)
 {
     int gone;
     lab_gemm_restart(words);
+    cli_ranks_begin();
     /* A broken pipe and a file that may not grow are write errors like any other. */
     const int mine = signal(SIGPIPE, SIG_IGN) != SIG_IGN;
     signal(SIGXFSZ, SIG_IGN);
     cli_open_standard();
     cli_json_begin();
-    const int code = dispatch(count, words);
+    int code = dispatch(count, words);
     const int output = cli_close_output(&gone);
+    if (cli_lacked_memory() && code < 128) code = CLI_SYSTEM;
+    code = cli_ranks_end(code);
     if (cli_lacked_memory() && code < 128) return CLI_SYSTEM;
     if (code || !gone) return code ? code : output;
     /* All is done that a reader who has gone does not need; now die of it like others. */

@@ -25,11 +25,27 @@ void cli_clean_text(char *text, size_t length)
     }
 }
 
+static int holds_tongue;
+static char said[1024];
+
+void cli_hold_tongue(void)
+{
+    holds_tongue = 1;
+    const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nowhere < 0) return;
+    dup2(nowhere, STDOUT_FILENO);
+    close(nowhere);
+}
+
+FILE *cli_people(void) { return holds_tongue ? stdout : stderr; }
+const char *cli_said(void) { return said; }
+
 static void say(const char *format, va_list list)
 {
-    char text[1024];
+    char text[sizeof said];
     if (vsnprintf(text, sizeof text, format, list) < 0) return;
-    fprintf(stderr, "eden: %s\n", cli_clean(text));
+    snprintf(said, sizeof said, "%s", cli_clean(text));
+    if (!holds_tongue) fprintf(stderr, "eden: %s\n", said);
 }
 
 int cli_fail(int code, const char *format, ...)

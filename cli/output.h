@@ -29,6 +29,14 @@ int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2,
 /* The same for what does not end the command. */
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* From now on neither says anything, and stdout leads nowhere; and what was to be said last,
+ * or "". */
+void cli_hold_tongue(void);
+const char *cli_said(void);
+
+/* Where to speak to people beside what is asked for: stderr, unless nothing is to be said. */
+FILE *cli_people(void);
+
 /* Text of several lines that may hold anything: control characters but line feeds and
  * tabs, and broken UTF-8, become '?'. A zero byte stands behind it. */
 void cli_clean_text(char *text, size_t length);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/json.h"
+#include "cli/ranks.h"
 #include "cli/sheet.h"
 
 enum { BYTES = 500 };
@@ -21,6 +22,7 @@ int cli_sample(cli_training *t, json_t *json)
         lab_sample_free(&sample);
         return cli_fail_eden(&error, CLI_RUNNING);
     }
+    if (!cli_ranks_lead()) return CLI_OK;
     cli_clean_text(sample.text, sample.length);
     if (json) {
         if (json_object_set_new(json, "sample", cli_json_text(sample.text))) code = cli_no_memory();

@@ -6,6 +6,7 @@
 #include <zlib.h>
 
 #include "cli/draft.h"
+#include "cli/ranks.h"
 
 /* Images of a line, and in pixels of the picture a value's side and what is between images. */
 enum { LINE = 10, SIDE = 8, GAP = 8 };
@@ -29,7 +30,7 @@ int cli_sheet_check(const cli_args *args)
     const size_t length = strlen(path);
     if (!is_svg(path) && (length <= 4 || strcmp(path + length - 4, ".png") != 0))
         return cli_usage(args->command, "'%.200s' ends in neither .png nor .svg", path);
-    return cli_can_replace(path);
+    return cli_ranks_lead() ? cli_can_replace(path) : CLI_OK;
 }
 
 /* Ink is dark on white paper, and each value a square. */
@@ -142,7 +143,7 @@ int cli_sheet(cli_training *t)
     const lab_sample_config config = { .count = LINE * LINE, .seed = t->config.seed };
     if (!path) return CLI_OK;
     int code = lab_run_sample(t->run, &config, &sample, &error) ? cli_fail_eden(&error, CLI_RUNNING)
-                                                                : write_sheet(path, &sample);
+                                                                : cli_ranks_lead() ? write_sheet(path, &sample) : CLI_OK;
     lab_sample_free(&sample);
     if (!code) fprintf(t->out, "%-10s%d images of each class in %s\n", "sheet", LINE, path);
     return code;

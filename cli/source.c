@@ -142,6 +142,7 @@ int cli_source_config(const cli_args *args, const cli_source *source, lab_config
         .batch = cli_count(args, "batch", t->batch),
         .clip_norm = cli_real(args, "clip", t->clip),
         .accumulate = (uint32_t)cli_count(args, "accumulate", 0),
+        .parts = (uint32_t)cli_count(args, "parts", 0),
         .average = cli_text(args, "average", NULL),
         .seed = seed,
         .threads = threads,

@@ -6,6 +6,7 @@
 
 #include "cli/clean.h"
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "cli/storage.h"
 
 /* ---- what all runs share ----------------------------------------------------------------- */
@@ -16,7 +17,8 @@ int cli_study_open(cli_study *study, const cli_args *args)
     int code = cli_task_name(args, &study->task);
     if (!code) code = cli_source_load(args, cli_count(args, "seed", 1), &study->source);
     if (!code) code = cli_source_config(args, &study->source, &study->config, &study->texts);
-    return code;
+    cli_ranks_config(&study->config);
+    return cli_ranks_agree(code);
 }
 
 void cli_study_close(cli_study *study)

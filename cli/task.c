@@ -220,6 +220,7 @@ int cli_task_config(const cli_args *args, const lab_data *data, lab_config *conf
         .batch = wants_all(args) ? data->train.count : cli_count(args, "batch", t->batch),
         .clip_norm = cli_real(args, "clip", 0),
         .accumulate = (uint32_t)cli_count(args, "accumulate", 0),
+        .parts = (uint32_t)cli_count(args, "parts", 0),
         .average = cli_text(args, "average", NULL),
         .seed = seed,
         .threads = threads,

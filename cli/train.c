@@ -9,6 +9,7 @@
 #include "cli/interrupt.h"
 #include "cli/json.h"
 #include "cli/names.h"
+#include "cli/ranks.h"
 #include "cli/sample.h"
 #include "cli/storage.h"
 
@@ -61,8 +62,13 @@ static int prepare(cli_training *t)
     t->data.transfer.resumed = t->resume != NULL;
     if (t->resume) t->data.transfer.from = NULL; /* of --continue, which may begin with it */
     if (!code && !t->resume) code = fresh_config(t);
+    code = cli_ranks_agree(code);
     if (code) return code;
     t->config.early_stop = cli_count(t->args, "early-stop", 0);
+    cli_ranks_config(&t->config);
+    if (t->config.parts % lab_ranks_count(cli_ranks()))
+        return cli_usage(t->args->command, "%lu parts are not shared evenly by %lu ranks",
+                         (unsigned long)t->config.parts, (unsigned long)cli_ranks()->ranks);
     if (lab_run_create_for(&t->run, &t->config, t->data.kind, t->data.at, &error))
         return t->data.transfer.from ? cli_fail_eden(&error, CLI_READING) : refuse_run(t, &error);
     code = t->resume ? cli_task_check_batch(t->args, lab_run_problem(t->run)->examples, t->config.batch)
@@ -113,6 +119,8 @@ static void print_head(const cli_training *t)
     fprintf(t->out, c->threads == 1 ? "1 thread\n" : c->threads ? "%lu threads\n"
                                                                 : "a thread a core\n",
             (unsigned long)c->threads);
+    if (cli_ranks())
+        fprintf(t->out, "%-10s%lu, each with a part of every batch\n", "ranks", (unsigned long)cli_ranks()->ranks);
     if (p->step)
         fprintf(t->out, "%-10sfrom step %llu of %llu%s\n", "resumed", (unsigned long long)p->step,
                 (unsigned long long)p->steps,
@@ -161,6 +169,7 @@ static int loop(cli_training *t)
     if (t->resume) cli_train_find_best(t);
     while (!lab_run_over(p) && !cli_interrupt()) {
         if (lab_run_step(t->run, &done, &error)) return broke_off(t, &error);
+        cli_ranks_meet();
         cli_log_write(&t->log, p);
         cli_progress_show(&t->progress, p);
         cli_train_save_best(t);
@@ -256,7 +265,8 @@ static int train(cli_training *t)
     int code = CLI_OK;
     t->log.clipped = t->config.clip_norm > 0;
     print_head(t);
-    if (log) code = cli_log_open(&t->log, log, json_incref(t->header), p->step);
+    if (log && cli_ranks_lead()) code = cli_log_open(&t->log, log, json_incref(t->header), p->step);
+    code = cli_ranks_agree(code);
     if (!code) code = loop(t);
     const int log_code = cli_log_close(&t->log);
     if (code) return code;

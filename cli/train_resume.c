@@ -7,6 +7,7 @@
 #include "cli/clean.h"
 #include "cli/names.h"
 #include "cli/place.h"
+#include "cli/ranks.h"
 #include "cli/sheet.h"
 #include "cli/train.h"
 
@@ -93,7 +94,7 @@ static int check_apart(const cli_training *t, const char *log, const char *const
 static int lock_output(cli_lock *lock, const char *path)
 {
     struct stat about;
-    if (!path) return CLI_OK;
+    if (!path || !cli_ranks_lead()) return CLI_OK;
     const int code = cli_lock_take(lock, path);
     return code || lstat(path, &about) ? code : cli_can_create(path);
 }
@@ -111,7 +112,7 @@ static int check_outputs(cli_training *t)
             code = cli_fail(CLI_CANT_CREATE, "cannot create '%.200s': it is no ordinary file", kept[i]->path);
     for (size_t i = 0; !code && i < sizeof kept / sizeof *kept; i++)
         code = lock_output(&kept[i]->lock, kept[i]->path);
-    if (!code && device) return cli_can_create(log);
+    if (!code && device) return cli_ranks_lead() ? cli_can_create(log) : CLI_OK;
     return code ? code : lock_output(&t->log_lock, log);
 }
 
@@ -152,7 +153,7 @@ int cli_train_check(cli_training *t)
     if (cli_has(args, "continue") && (!t->save.path || t->resume))
         return cli_usage(args->command, t->save.path ? "--continue and --resume exclude each other"
                                                 : "--continue needs --save FILE, to continue from");
-    t->out = cli_has(args, "json") ? stderr : stdout;
+    t->out = cli_has(args, "json") ? cli_people() : stdout;
     t->log.every = cli_count(args, "log-every", 1);
     if (cli_has(args, "log-every") && !cli_has(args, "log"))
         return cli_usage(args->command, "--log-every does nothing without --log");
@@ -232,6 +233,7 @@ static int check_options(const cli_training *t)
     if (!code) code = check_number(t, "batch", (double)c->batch, 0);
     if (!code) code = check_number(t, "clip", c->clip_norm, 0);
     if (!code) code = check_number(t, "accumulate", c->accumulate, 0);
+    if (!code) code = check_number(t, "parts", c->parts, 0);
     if (!code && cli_has(t->args, "rate-scaling"))
         code = cli_usage(t->args->command, "--rate-scaling does nothing to a run that is resumed, whose "
                          "rate is in the checkpoint");
@@ -312,7 +314,8 @@ void cli_train_print_resume(const cli_training *t)
     static const char *const kept[] = { "label", "target", "save", "best", "early-stop", "log", "log-every",
                                         "threads", "sample", "temperature", "sheet" };
     const cli_args *args = t->args;
-    fputs("  eden train", t->out);
+    if (cli_ranks()) fprintf(t->out, "  mpirun -n %lu eden train", (unsigned long)cli_ranks()->ranks);
+    else fputs("  eden train", t->out);
     for (size_t i = 0; i < args->operand_count; i++) quoted(t->out, args->operands[i]);
     fputs(" --resume", t->out);
     quoted(t->out, t->save.path);

@@ -129,6 +129,7 @@ eden_status lab_gan_learn_discriminator(lab_gan *gan, const float *images, const
         for (uint64_t i = 0; i < stride; i++) beside[i] = (float)gan->made[r * stride + i];
     }
     lab_network_loss(gan->discriminator, tell_apart, &t);
+    lab_model_part(gan->discriminator, 0, 2 * gan->over, NULL);
     return lab_model_train(gan->discriminator, gan->shown, NULL, NULL, 2 * rows, step, loss, &right,
                            error);
 }
@@ -137,10 +138,12 @@ eden_status lab_gan_learn_generator(lab_gan *gan, uint64_t rows, uint64_t step, 
                                     eden_error *error)
 {
     const lab_gan_config *c = &gan->config;
-    told t = { .stride = c->pixels + c->classes, .pixels = c->pixels, .rows = (double)rows };
+    told t = { .stride = c->pixels + c->classes, .pixels = c->pixels, .rows = gan->over > 0 ? gan->over : (double)rows };
     double none;
     uint64_t right;
     lab_network_loss(gan->discriminator, be_taken, NULL);
+    lab_model_part(gan->discriminator, 0, gan->over, NULL);
+    lab_model_part(gan->generator, 0, gan->over, NULL);
     const eden_status status = lab_model_slopes(gan->discriminator, gan->made, rows, step, loss,
                                                 &t.slopes, error);
     if (status) return status;

@@ -26,6 +26,7 @@ typedef struct {
     float *input;            /* of the generator                                 */
     float *shown;            /* to the discriminator: images, then as many made  */
     lab_real *made;          /* what was made, each with its class               */
+    double over;             /* images that a gradient is the mean over; 0: those there are */
 } lab_gan;
 
 /* A failure leaves what lab_gan_free() frees. */

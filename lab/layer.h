@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "lab/loops.h"
+#include "lab/ranks.h"
 #include "lab/real.h"
 
 enum { LAB_MOST_TENSORS = 4, LAB_MOST_BLOCKS = 16 };
@@ -45,6 +46,10 @@ typedef struct {
 typedef struct {
     uint64_t count, blocks, block_rows;
     uint64_t seed, step; /* of dropout                                         */
+    uint64_t before;     /* rows of the whole batch before these, for dropout  */
+    double over;         /* what the sum of losses is divided by               */
+    const lab_ranks *ranks; /* that have the other rows, for statistics; or NULL */
+    eden_status lost;    /* why they were not heard                            */
     int training;
     const lab_loops *loops;
     const float *x;         /* or NULL, and then                               */

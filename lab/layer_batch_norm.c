@@ -5,8 +5,9 @@
 
 /* `sums` are rows of two doubles for each channel, first all the first ones. Two
  * rows are of the batch: mean and 1 / deviation, and for backward the means of dy
- * and of dy times the normalized value. The others are of blocks. */
-enum { BATCH, BATCH_BACK, FIRST_BLOCK };
+ * and of dy times the normalized value. Two are for what a rank has to say; the others are
+ * of blocks. */
+enum { BATCH, BATCH_BACK, OWN, OWN_TOO, FIRST_BLOCK };
 
 static double *sums_at(const lab_layer *l, uint64_t row)
 {
@@ -45,22 +46,61 @@ static void gather(lab_layer *l, lab_batch *batch, const lab_block *block)
         }
 }
 
-/* Combine the blocks in their order (Chan, Golub and LeVeque, 1979), and move the
- * running statistics a tenth of the way, towards the unbiased variance. */
+/* Statistics of some values of a channel. */
+typedef struct {
+    double n, mean, squares;
+} moments;
+
+/* Combine them with those of `n` more (Chan, Golub and LeVeque, 1979). */
+static void take_in(moments *all, double n, double mean, double squares)
+{
+    const double delta = mean - all->mean, sum = all->n + n;
+    if (n == 0) return;
+    all->squares += squares + delta * delta * all->n * n / sum;
+    all->mean += delta * n / sum;
+    all->n = sum;
+}
+
+static moments of_blocks(const lab_layer *l, const lab_batch *batch, uint64_t c)
+{
+    moments all = { 0, 0, 0 };
+    for (uint64_t b = 0; b < batch->blocks; b++) {
+        const uint64_t left = batch->count - b * batch->block_rows;
+        const uint64_t rows = left < batch->block_rows ? left : batch->block_rows;
+        const double *sums = sums_at(l, FIRST_BLOCK + b);
+        take_in(&all, (double)(rows * lab_plane(l->in_shape)), sums[c], sums[l->in_shape.channels + c]);
+    }
+    return all;
+}
+
+/* `size` bytes of every rank, or those at `mine` where there are no others; NULL where the
+ * others are lost. */
+static void *of_ranks(lab_batch *batch, void *mine, size_t size)
+{
+    void *all = batch->ranks ? malloc(batch->ranks->ranks * size) : mine;
+    if (!batch->ranks) return all;
+    const eden_status status = batch->ranks->gather(mine, all, size, NULL);
+    if (!status) return all;
+    batch->lost = status;
+    free(all);
+    return NULL;
+}
+
+/* Combine the blocks in their order and then the ranks in theirs, and move the running
+ * statistics a tenth of the way, towards the unbiased variance. */
 static void join(lab_layer *l, lab_batch *batch)
 {
-    const uint64_t plane = lab_plane(l->in_shape), channels = l->in_shape.channels;
-    for (uint64_t c = 0; c < channels; c++) {
-        double n = 0, mean = 0, squares = 0;
-        for (uint64_t b = 0; b < batch->blocks; b++) {
-            const uint64_t left = batch->count - b * batch->block_rows;
-            const uint64_t rows = left < batch->block_rows ? left : batch->block_rows;
-            const double *sums = sums_at(l, FIRST_BLOCK + b), m = (double)(rows * plane);
-            const double delta = sums[c] - mean;
-            squares += sums[channels + c] + delta * delta * n * m / (n + m);
-            mean += delta * m / (n + m);
-            n += m;
+    const uint64_t channels = l->in_shape.channels, ranks = lab_ranks_count(batch->ranks);
+    moments *mine = (moments *)sums_at(l, OWN);
+    for (uint64_t c = 0; c < channels; c++) mine[c] = of_blocks(l, batch, c);
+    moments *each = of_ranks(batch, mine, channels * sizeof *mine);
+    for (uint64_t c = 0; each && c < channels; c++) {
+        moments all = each[c];
+        for (uint64_t r = 1; r < ranks; r++) {
+            const moments *more = &each[r * channels + c];
+            take_in(&all, more->n, more->mean, more->squares);
         }
+        const double n = all.n, mean = all.mean, squares = all.squares;
         const double variance = squares / n, unbiased = n > 1 ? squares / (n - 1) : variance;
         sums_at(l, BATCH)[c] = mean;
         sums_at(l, BATCH)[channels + c] = 1 / sqrt(variance + LAB_EPS);
@@ -71,6 +111,7 @@ static void join(lab_layer *l, lab_batch *batch)
         *running = (lab_real)(0.9 * (double)*running + 0.1 * mean);
         *running_variance = (lab_real)(0.9 * (double)*running_variance + 0.1 * unbiased);
     }
+    if (each != mine) free(each);
 }
 
 static void forward(lab_layer *l, lab_batch *batch, const lab_block *block)
@@ -128,12 +169,21 @@ static void backward_gather(lab_layer *l, lab_batch *batch, const lab_block *blo
 
 static void backward_join(lab_layer *l, lab_batch *batch)
 {
-    const double n = (double)(batch->count * lab_plane(l->in_shape));
-    for (uint64_t i = 0; i < 2 * l->in_shape.channels; i++) {
-        double sum = 0;
-        for (uint64_t b = 0; b < batch->blocks; b++) sum += sums_at(l, FIRST_BLOCK + b)[i];
+    const uint64_t values = 2 * l->in_shape.channels, ranks = lab_ranks_count(batch->ranks);
+    double *mine = sums_at(l, OWN), n = 0;
+    for (uint64_t i = 0; i < values; i++) {
+        mine[i] = 0;
+        for (uint64_t b = 0; b < batch->blocks; b++) mine[i] += sums_at(l, FIRST_BLOCK + b)[i];
+    }
+    mine[values] = (double)(batch->count * lab_plane(l->in_shape));
+    double *each = of_ranks(batch, mine, (values + 1) * sizeof *mine);
+    for (uint64_t r = 0; each && r < ranks; r++) n += each[r * (values + 1) + values];
+    for (uint64_t i = 0; each && i < values; i++) {
+        double sum = each[i];
+        for (uint64_t r = 1; r < ranks; r++) sum += each[r * (values + 1) + i];
         sums_at(l, BATCH_BACK)[i] = sum / n;
     }
+    if (each != mine) free(each);
 }
 
 /* With the normalized value n: dx = scale rstd (dy - mean(dy) - n mean(dy n)). */

@@ -27,7 +27,7 @@ static void cross_entropy_forward(lab_layer *l, lab_batch *batch, const lab_bloc
         lab_real *d = l->d_in + r * n;
         for (uint64_t i = 0; i < n; i++)
             d[i] = (lab_real)((exp((double)z[i] - top) / sum - (i == label)) /
-                              (double)batch->count);
+                              batch->over);
     }
     batch->loss[block->index] = loss;
     batch->correct[block->index] = correct;
@@ -51,8 +51,8 @@ static void wide_forward(lab_layer *l, lab_batch *batch, const lab_block *block)
         loss += log(sum) + (double)top - (double)z[label];
         correct += z[label] >= top;
         if (!batch->training) continue;
-        batch->loops->scale(d, n, (lab_real)(1 / (sum * (double)batch->count)));
-        d[label] -= (lab_real)(1 / (double)batch->count);
+        batch->loops->scale(d, n, (lab_real)(1 / (sum * batch->over)));
+        d[label] -= (lab_real)(1 / batch->over);
     }
     batch->loss[block->index] = loss;
     batch->correct[block->index] = correct;
@@ -64,7 +64,7 @@ static void squared_error_forward(lab_layer *l, lab_batch *batch, const lab_bloc
     for (uint64_t r = block->first; r < block->first + block->rows; r++) {
         const double error = (double)l->in[r] - (double)batch->target[r];
         loss += error * error;
-        if (batch->training) l->d_in[r] = (lab_real)(2 * error / (double)batch->count);
+        if (batch->training) l->d_in[r] = (lab_real)(2 * error / batch->over);
     }
     batch->loss[block->index] = loss;
     batch->correct[block->index] = 0;
@@ -78,7 +78,7 @@ static void given_forward(lab_layer *l, lab_batch *batch, const lab_block *block
     for (uint64_t r = block->first; r < block->first + block->rows; r++) {
         lab_real *d = batch->training ? l->d_in + r * n : NULL;
         loss += l->row_loss(l->of_loss, r, l->in + r * n, d);
-        for (uint64_t i = 0; d && i < n; i++) d[i] /= (lab_real)batch->count;
+        for (uint64_t i = 0; d && i < n; i++) d[i] /= (lab_real)batch->over;
     }
     batch->loss[block->index] = loss;
     batch->correct[block->index] = 0;

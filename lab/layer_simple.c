@@ -122,7 +122,7 @@ static void dropout_forward(lab_layer *l, lab_batch *batch, const lab_block *blo
     for (uint64_t r = block->first; r < block->first + block->rows; r++) {
         lab_real *y = l->out + r * size;
         unsigned char *keeps = (unsigned char *)l->kept + r * size;
-        uint32_t counter[4] = { 0, (uint32_t)r, (uint32_t)batch->step,
+        uint32_t counter[4] = { 0, (uint32_t)(batch->before + r), (uint32_t)batch->step,
                                 (uint32_t)(batch->step >> 32) };
         uint32_t words[4];
         for (uint64_t i = 0; i < size; i++) {

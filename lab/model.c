@@ -113,6 +113,10 @@ static void begin_batch(lab_model *m, const float *x, const int32_t *label, cons
     m->batch.x = x;
     m->batch.label = label;
     m->batch.target = target;
+    m->batch.before = m->part_before;
+    m->batch.over = m->part_over > 0 ? m->part_over : (double)count;
+    m->batch.ranks = NULL;
+    m->batch.lost = EDEN_OK;
     lab_model_cut(m, count, &m->batch.blocks, &m->batch.block_rows);
 }
 
@@ -148,7 +152,7 @@ static double run_training(lab_model *m, uint64_t step, uint64_t *correct)
     run_program(m, &m->train);
     *correct = 0;
     finish_batch(&m->batch, &loss, correct);
-    return loss / (double)m->batch.count;
+    return m->batch.count ? loss / (double)m->batch.count : 0;
 }
 
 eden_status lab_model_train(lab_model *m, const float *x, const int32_t *label,
@@ -157,11 +161,17 @@ eden_status lab_model_train(lab_model *m, const float *x, const int32_t *label,
 {
     if (!m || !loss || !correct)
         return data_fail(error, EDEN_E_ARGUMENT, "lab_model_train() was given NULL");
-    eden_status status = check_rows(m, x, label, target, count, error);
-    if (!status) status = lab_model_reserve(m, count, error);
+    /* Where statistics are those of all ranks, a rank without rows joins in, and one that
+     * cannot is not to be waited for. */
+    const lab_ranks *ranks = m->ranks && lab_model_needs_whole(m) ? m->ranks : NULL;
+    eden_status status = count || !ranks ? check_rows(m, x, label, target, count, error) : EDEN_OK;
+    if (!status && count) status = lab_model_reserve(m, count, error);
+    status = lab_ranks_agree(ranks, status, error);
     if (status) return status;
     begin_batch(m, x, label, target, count);
+    m->batch.ranks = ranks;
     *loss = run_training(m, step, correct);
+    if (m->batch.lost) return data_fail(error, m->batch.lost, "the ranks lost each other within a batch");
     run_tasks(m, (m->learned - m->summed) * count + m->summed * m->batch.blocks,
               m->parts + (m->summed + PIECE - 1) / PIECE, finish_gradients, m);
     return EDEN_OK;

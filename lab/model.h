@@ -13,6 +13,7 @@
 #include <eden/eden.h>
 
 #include "lab/data.h"
+#include "lab/ranks.h"
 #include "lab/real.h"
 #include "lab/storage.h"
 
@@ -82,6 +83,20 @@ eden_status lab_model_load_body(lab_model *model, const char *path, eden_load_re
 eden_status lab_model_train(lab_model *model, const float *x, const int32_t *label,
                             const float *target, uint64_t count, uint64_t step,
                             double *loss, uint64_t *correct, eden_error *error);
+
+/* From now on what is trained on is a part of a batch: there are `before` rows before it, and
+ * the gradient is of the sum of its losses divided by `over`; 0 is a whole batch. With `ranks`
+ * that have the other parts, statistics are those of the whole batch, and a part may have no
+ * rows. */
+void lab_model_part(lab_model *model, uint64_t before, double over, const lab_ranks *ranks);
+
+/* Do layers look at all rows of a batch? Then a part by itself is another thing. */
+int lab_model_needs_whole(const lab_model *model);
+
+/* The sum of all parts' gradients so far is in `sum`, with room for as many values as it
+ * returns: add those there are, and zero them, or with `last` put the sum in their place.
+ * With a sum of NULL it only counts. */
+uint64_t lab_model_add_part(lab_model *model, lab_real *sum, int first, int last);
 
 /* The same without gradients, dropout or running statistics, for a whole split. */
 eden_status lab_model_eval(lab_model *model, const lab_split *split, double *loss,

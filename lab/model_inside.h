@@ -48,6 +48,9 @@ struct lab_model {
     lab_workers *workers;
     const lab_loops *loops;
     lab_batch batch;
+    uint64_t part_before;             /* of lab_model_part()                   */
+    double part_over;
+    const lab_ranks *ranks;
     /* Buffers for batches of up to `rows` rows. */
     uint64_t rows;
     void *space;

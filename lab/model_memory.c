@@ -60,10 +60,11 @@ eden_status lab_model_start(lab_model *m, eden_error *error)
 void lab_model_cut(const lab_model *m, uint64_t count, uint64_t *blocks, uint64_t *block_rows)
 {
     uint64_t most = (count + m->least_rows - 1) / m->least_rows;
+    if (!count) most = 1;
     if (most > m->most_blocks) most = m->most_blocks;
     *block_rows = (count + most - 1) / most;
     if (m->unit) *block_rows = (*block_rows + m->unit - 1) / m->unit * m->unit;
-    *blocks = (count + *block_rows - 1) / *block_rows;
+    *blocks = count ? (count + *block_rows - 1) / *block_rows : 0;
 }
 
 /* A walk over one allocation; without a base it only measures. */

@@ -40,6 +40,21 @@ void lab_problem_widen(lab_problem *p)
     for (int i = 0; i < MOST && model_at(p, i); i++) lab_model_widen(model_at(p, i));
 }
 
+uint64_t lab_problem_add_part(lab_problem *p, lab_real *sum, int first, int last)
+{
+    uint64_t count = 0;
+    for (int i = 0; i < MOST && model_at(p, i); i++)
+        count += lab_model_add_part(model_at(p, i), sum ? sum + count : NULL, first, last);
+    return count;
+}
+
+int lab_problem_needs_whole(const lab_problem *p)
+{
+    for (int i = 0; i < MOST && model_at(p, i); i++)
+        if (lab_model_needs_whole(model_at(p, i))) return 1;
+    return 0;
+}
+
 eden_status lab_problem_add(lab_problem *p, eden_optimizer *optimizer, const char *vectors,
                             eden_error *error)
 {

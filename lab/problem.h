@@ -17,7 +17,20 @@ typedef struct {
                               which happens where batches are accumulated       */
     uint64_t number;       /* of the whole run, from 1                          */
     const uint32_t *order; /* the epoch's permutation of `examples`, or NULL    */
+    uint32_t part, parts;  /* which part of the batch; 0 parts are one          */
+    int again;             /* 1: it is not the first part of it that is asked for here */
+    const lab_ranks *ranks; /* that have the other parts at the same time, or NULL */
 } lab_turn;
+
+/* Rows [*first, *last) of a batch's `rows` are the part's; returns what its losses are divided
+ * by, so that the mean of the parts' gradients is the batch's. */
+static inline double lab_turn_rows(const lab_turn *turn, uint64_t rows, uint64_t *first, uint64_t *last)
+{
+    const uint64_t parts = turn->parts ? turn->parts : 1;
+    *first = rows * turn->part / parts;
+    *last = rows * (turn->part + (uint64_t)1) / parts;
+    return (double)rows / (double)parts;
+}
 
 /* What batches came to: a batch adds to it. */
 typedef struct {
@@ -48,7 +61,7 @@ struct lab_problem_kind {
     eden_status (*add)(lab_problem *problem, eden_optimizer *optimizer, const char *vectors,
                        eden_error *error);
 
-    /* Forward and backward on one batch: adds to the gradients and to *sums. */
+    /* Forward and backward on a part of one batch: adds to the gradients and to *sums. */
     eden_status (*learn)(lab_problem *problem, const lab_turn *turn, lab_sums *sums,
                          eden_error *error);
 
@@ -75,6 +88,7 @@ struct lab_problem {
     uint64_t weights;
     uint64_t examples;     /* to be put in a new order each epoch; 0: none are  */
     uint64_t batches;      /* in an epoch, at least 1                           */
+    int perplexity;        /* the metric is e to the loss                       */
     int samples_test;      /* between epochs a fixed part of the test set is enough */
     lab_metric metric;
     lab_model *model;      /* the network, where there is just one of model.h   */
@@ -92,6 +106,9 @@ eden_status lab_problem_store(lab_problem *problem, const lab_storage *storage,
 void lab_problem_zero_grads(lab_problem *problem);
 void lab_problem_narrow_grads(lab_problem *problem);
 void lab_problem_widen(lab_problem *problem);
+/* As lab_model_add_part() and lab_model_needs_whole(), of all models. */
+uint64_t lab_problem_add_part(lab_problem *problem, lab_real *sum, int first, int last);
+int lab_problem_needs_whole(const lab_problem *problem);
 eden_status lab_problem_add(lab_problem *problem, eden_optimizer *optimizer, const char *vectors,
                             eden_error *error);
 

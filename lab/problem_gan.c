@@ -137,14 +137,14 @@ static eden_status look(gan_problem *p, uint64_t rows, int whole, lab_verdict *v
     return status ? status : lab_judge_look(p->judge, p->images, p->wanted, rows, whole, verdict, error);
 }
 
-/* Images from anywhere, and classes for as many to be made. */
-static void gather(gan_problem *p, uint64_t number)
+/* Images from anywhere, and classes for as many to be made, of a part of a batch. */
+static void gather(gan_problem *p, uint64_t number, uint64_t from, uint64_t to)
 {
     const lab_split *train = &p->data->train;
     const uint64_t place = lab_random_key(p->seed, PLACE), class = lab_random_key(p->seed, CLASS);
     const uint64_t pixels = p->data->features;
-    for (uint64_t i = 0; i < p->size; i++) {
-        const uint64_t at = (number - 1) * p->size + i;
+    for (uint64_t i = 0; i < to - from; i++) {
+        const uint64_t at = (number - 1) * p->size + from + i;
         const uint64_t row = lab_random_below(place, at, train->count);
         memcpy(p->images + i * pixels, train->x + row * pixels, pixels * sizeof *p->images);
         p->label[i] = train->label[row];
@@ -158,19 +158,27 @@ static eden_status learn(lab_problem *problem, const lab_turn *turn, lab_sums *s
     gan_problem *p = (gan_problem *)problem;
     double apart = 0, taken = 0;
     lab_verdict verdict;
+    uint64_t from, to;
     if (turn->batch >= EPOCH) return EDEN_OK;
-    gather(p, turn->number);
+    if (turn->parts > 1 && p->gan.config.dropout > 0)
+        return lab_fail(error, EDEN_E_VALUE, "a discriminator with dropout learns from whole batches alone: "
+                        "leave out --dropout, or the ranks and parts");
+    const double over = lab_turn_rows(turn, p->size, &from, &to);
+    p->gan.over = turn->parts > 1 ? over : 0;
+    const uint64_t rows = to - from;
+    if (!rows) return EDEN_OK;
+    gather(p, turn->number, from, to);
     eden_status status = lab_gan_make(&p->gan, lab_random_key(p->seed, NOISE),
-                                      (turn->number - 1) * p->size, p->wanted, p->size, error);
+                                      (turn->number - 1) * p->size + from, p->wanted, rows, error);
     if (!status)
-        status = lab_gan_learn_discriminator(&p->gan, p->images, p->label, p->size, turn->number,
+        status = lab_gan_learn_discriminator(&p->gan, p->images, p->label, rows, turn->number,
                                              &apart, error);
-    if (!status) status = lab_gan_learn_generator(&p->gan, p->size, turn->number, &taken, error);
-    if (!status) status = look(p, p->size, 0, &verdict, error);
+    if (!status) status = lab_gan_learn_generator(&p->gan, rows, turn->number, &taken, error);
+    if (!status) status = look(p, rows, 0, &verdict, error);
     if (status) return status;
-    sums->loss += (apart + taken) * (double)p->size;
-    sums->metric += verdict.confident * (double)p->size;
-    sums->rows += p->size;
+    sums->loss += (apart + taken) * (double)rows;
+    sums->metric += verdict.confident * (double)rows;
+    sums->rows += rows;
     return EDEN_OK;
 }
 

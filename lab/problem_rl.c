@@ -302,14 +302,22 @@ static eden_status learn(lab_problem *problem, const lab_turn *turn, lab_sums *s
     double policy, value, last = 0;
     uint64_t right;
     eden_status status = EDEN_OK;
-    if (number % each == 0) status = roll_out(p, number / each, error);
+    /* Every rank rolls out all carts: they are few, and what they do is a function of the seed. */
+    if (number % each == 0 && !turn->again) status = roll_out(p, number / each, error);
     if (status) return status;
     mix(p, number / p->pieces);
-    const uint64_t n = gather(p, number % p->pieces);
-    status = lab_model_train(problem->part[0], p->x, NULL, NULL, n, turn->number, &policy, &right,
+    uint64_t from, to;
+    const double over = lab_turn_rows(turn, gather(p, number % p->pieces), &from, &to);
+    const uint64_t n = to - from;
+    const float *x = p->x + from * LAB_CART_VALUES;
+    if (!n) return EDEN_OK;
+    p->ppo = (lab_ppo){ ACTIONS, RANGE, ENTROPY, SHARE, p->action + from, p->chance + from,
+                        p->advantage + from, p->goal + from };
+    for (int i = 0; i < 2; i++) lab_model_part(problem->part[i], 0, over, NULL);
+    status = lab_model_train(problem->part[0], x, NULL, NULL, n, turn->number, &policy, &right,
                              error);
     if (!status)
-        status = lab_model_train(problem->part[1], p->x, NULL, NULL, n, turn->number, &value,
+        status = lab_model_train(problem->part[1], x, NULL, NULL, n, turn->number, &value,
                                  &right, error);
     if (status) return status;
     for (uint64_t k = 0; k < p->envs; k++) last += (double)p->carts[k * CART_VALUES + LAST];

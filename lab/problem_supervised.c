@@ -84,21 +84,17 @@ static eden_status create(lab_problem **out, const lab_config *config, const voi
 
 /* ---- learning and measuring --------------------------------------------------------- */
 
-/* Gather the batch; returns how many rows it has. */
-static uint64_t gather(supervised *s, const lab_turn *turn)
+/* Gather rows of the order. */
+static void gather(supervised *s, const lab_turn *turn, uint64_t first, uint64_t rows)
 {
     const lab_split *train = &s->data->train;
     const uint64_t features = s->data->features;
-    if (turn->batch >= s->base.batches) return 0;
-    const uint64_t first = turn->batch * s->size, left = train->count - first;
-    const uint64_t rows = left < s->size ? left : s->size;
     for (uint64_t i = 0; i < rows; i++) {
         const uint64_t row = turn->order[first + i];
         memcpy(s->x + i * features, train->x + row * features, features * sizeof *s->x);
         if (s->label) s->label[i] = train->label[row];
         if (s->target) s->target[i] = train->target[row];
     }
-    return rows;
 }
 
 static eden_status learn(lab_problem *problem, const lab_turn *turn, lab_sums *sums,
@@ -107,8 +103,14 @@ static eden_status learn(lab_problem *problem, const lab_turn *turn, lab_sums *s
     supervised *s = (supervised *)problem;
     double mean = 0;
     uint64_t right = 0;
-    const uint64_t count = gather(s, turn);
-    if (!count) return EDEN_OK;
+    uint64_t from, to;
+    if (turn->batch >= s->base.batches) return EDEN_OK;
+    const uint64_t first = turn->batch * s->size, left = s->data->train.count - first;
+    const double over = lab_turn_rows(turn, left < s->size ? left : s->size, &from, &to);
+    const uint64_t count = to - from;
+    if (!count && !(turn->ranks && lab_model_needs_whole(problem->model))) return EDEN_OK;
+    gather(s, turn, first + from, count);
+    lab_model_part(problem->model, from, over, turn->ranks);
     const eden_status status = lab_model_train(problem->model, s->x, s->label, s->target, count,
                                                turn->number, &mean, &right, error);
     if (status) return status;

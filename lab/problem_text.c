@@ -99,7 +99,7 @@ static eden_status create(lab_problem **out, const lab_config *config, const voi
     p->base = (lab_problem){ .kind = &lab_language, .data = text->name, .hash = text->hash,
                              .network = lab_model_describe(p->base.model),
                              .weights = lab_model_weights(p->base.model), .batches = EPOCH,
-                             .samples_test = 1, .model = p->base.model,
+                             .samples_test = 1, .perplexity = 1, .model = p->base.model,
                              .metric = { .name = "perplexity", .unit = "", .scale = 1,
                                          .decimals = 3, .loss_unit = "nats a byte" } };
     *out = &p->base;
@@ -122,13 +122,17 @@ static eden_status learn(lab_problem *problem, const lab_turn *turn, lab_sums *s
                          eden_error *error)
 {
     text_problem *p = (text_problem *)problem;
-    const uint64_t key = lab_random_key(p->seed, PLACE), rows = p->size * p->context;
+    const uint64_t key = lab_random_key(p->seed, PLACE);
     double mean = 0;
-    uint64_t right = 0;
+    uint64_t right = 0, from, to;
     if (turn->batch >= EPOCH) return EDEN_OK;
-    for (uint64_t i = 0; i < p->size; i++)
-        take(p, i * p->context, lab_random_below(key, (turn->number - 1) * p->size + i,
-                                                 p->text->train - p->context), p->context);
+    const double over = lab_turn_rows(turn, p->size, &from, &to);
+    const uint64_t rows = (to - from) * p->context;
+    if (!rows) return EDEN_OK;
+    for (uint64_t i = from; i < to; i++)
+        take(p, (i - from) * p->context, lab_random_below(key, (turn->number - 1) * p->size + i,
+                                                          p->text->train - p->context), p->context);
+    lab_model_part(problem->model, from * p->context, over * (double)p->context, NULL);
     const eden_status status = lab_model_train(problem->model, p->x, p->next, NULL, rows,
                                                turn->number, &mean, &right, error);
     if (status) return status;

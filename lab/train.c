@@ -5,12 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "lab/random.h"
-
-/* What random numbers under a run's seed are for; others count from 1. */
-enum { ORDER = 0x6f72 };
 
 eden_status lab_fail(eden_error *error, eden_status status, const char *format, ...)
 {
@@ -21,31 +16,6 @@ eden_status lab_fail(eden_error *error, eden_status status, const char *format, 
     va_end(list);
     error->status = status;
     return status;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* ---- the order of the data -------------------------------------------------------- */
-
-/* A permutation that is a function of seed and epoch alone, so that a resumed run
- * needs to know no more. */
-static void shuffle(lab_run *run, uint64_t epoch)
-{
-    const uint64_t key = lab_random_key(run->config.seed, ORDER), n = run->problem->examples;
-    if (!n || run->order_epoch == epoch) return;
-    for (uint32_t i = 0; i < n; i++) run->order[i] = i;
-    for (uint32_t i = (uint32_t)n - 1; i > 0; i--) {
-        const uint64_t k = lab_random_below(key, epoch * n + i, (uint64_t)i + 1);
-        const uint32_t other = run->order[k];
-        run->order[k] = run->order[i];
-        run->order[i] = other;
-    }
-    run->order_epoch = epoch;
 }
 
 /* ---- creating --------------------------------------------------------------------- */
@@ -132,12 +102,15 @@ static eden_status create_optimizer(lab_run *run, eden_error *error)
     eden_config options = EDEN_CONFIG_INIT;
     options.threads = config->threads;
     options.accumulate = config->accumulate;
+    if (config->parts) options.accumulate = (config->accumulate ? config->accumulate : 1) * config->parts;
     options.clip_norm = config->clip_norm;
     options.seed = config->seed;
     eden_status status = EDEN_OK;
     if (config->average) status = lab_average_read(config->average, &options, error);
     run->average_start = options.average_start;
-    if (!status)
+    if (!status && config->ranks)
+        status = config->ranks->create(&run->optimizer, config->optimizer, &options, config->parts != 0, error);
+    else if (!status)
         status = eden_optimizer_create(&run->optimizer, config->optimizer, &options, error);
     if (!status && config->settings)
         status = eden_set_text(run->optimizer, NULL, config->settings, error);
@@ -166,7 +139,9 @@ eden_status lab_run_create_for(lab_run **out, const lab_config *config,
         status = lab_fail(error, EDEN_E_MEMORY, "no memory for a run");
     if (!status) status = create_problem(run, kind, source, error);
     if (!status) status = kind->store(run->problem, &run->config.storage, error);
-    if (!status) status = create_optimizer(run, error);
+    if (!status) status = lab_run_make_parts(run, error);
+    status = lab_ranks_agree(config->ranks, status, error);
+    if (!status) status = lab_ranks_agree(config->ranks, create_optimizer(run, error), error);
     if (status) {
         lab_run_destroy(run);
         return status;
@@ -178,7 +153,7 @@ eden_status lab_run_create_for(lab_run **out, const lab_config *config,
                                     .test_loss = NAN, .test_accuracy = NAN, .best = NAN,
                                     .metric = run->problem->metric,
                                     .facts = run->problem->facts };
-    run->started = now();
+    run->started = lab_now();
     if (run->average_start > run->progress.steps) {
         status = lab_fail(error, EDEN_E_VALUE, "average '%.60s' begins after the run's %llu steps",
                           config->average, (unsigned long long)run->progress.steps);
@@ -205,6 +180,8 @@ void lab_run_destroy(lab_run *run)
                             c->model.kind, c->model.widths, c->model.norm, c->task };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free((void *)(uintptr_t)texts[i]);
     free(run->order);
+    free(run->sum);
+    free(run->heard);
     free(run);
 }
 
@@ -218,82 +195,7 @@ eden_status lab_run_fits(const lab_run *run, eden_error *error)
     return run->problem->kind->fits(run->problem, error);
 }
 
-/* ---- a step ------------------------------------------------------------------------- */
-
-static eden_status diverged(const lab_run *run, double lr, const char *why, eden_error *error)
-{
-    return lab_fail(error, EDEN_E_GRADIENT, "training diverged at step %llu: %.300s; lower the "
-                    "learning rate (lr is %g)", (unsigned long long)run->progress.step + 1, why, lr);
-}
-
-/* One batch; the sums grow. */
-static eden_status learn(lab_run *run, const lab_turn *turn, lab_sums *sums, double lr,
-                         eden_error *error)
-{
-    const eden_status status = run->problem->kind->learn(run->problem, turn, sums, error);
-    if (status || isfinite(sums->loss)) return status;
-    return diverged(run, lr, isnan(sums->loss) ? "the loss is not a number" : "the loss is infinite",
-                    error);
-}
-
-static eden_status begin_step(lab_run *run, eden_error *error)
-{
-    eden_status status = EDEN_OK;
-    if (run->config.storage.grad_dtype == EDEN_F32)
-        status = eden_zero_grad(run->optimizer, error);
-    else
-        run->problem->kind->zero_grads(run->problem);
-    if (status || !run->lookahead) return status;
-    status = eden_lookahead_begin(run->optimizer, error);
-    if (!status) run->problem->kind->widen(run->problem);
-    return status;
-}
-
-/* Gradients that are stored in 16 bits are rounded once, when all are added up. */
-static eden_status update(lab_run *run, int last, double lr, eden_error *error)
-{
-    eden_error why = { 0, "" };
-    if (last) run->problem->kind->narrow_grads(run->problem);
-    const double before = now();
-    const eden_status status = eden_step(run->optimizer, &why);
-    run->progress.optimizer_seconds += now() - before;
-    if (last && !status) run->problem->kind->widen(run->problem);
-    if (status == EDEN_E_GRADIENT) return diverged(run, lr, why.text, error);
-    return status ? lab_fail(error, status, "%s", why.text) : EDEN_OK;
-}
-
-/* All batches of one step. At an epoch's end there may be fewer than `accumulate`:
- * those that are missing add nothing to the sum. */
-static eden_status take_step(lab_run *run, eden_error *error)
-{
-    lab_progress *p = &run->progress;
-    double lr = NAN;
-    lab_sums sums = { 0 };
-    const uint64_t each = run->config.accumulate > 1 ? run->config.accumulate : 1;
-    const uint64_t index = p->step % run->epoch_steps, epoch = p->step / run->epoch_steps + 1;
-    if (eden_get_at(run->optimizer, NULL, "lr", p->step + 1, &lr, NULL)) lr = NAN;
-    shuffle(run, epoch);
-    eden_status status = begin_step(run, error);
-    for (uint64_t i = 0; !status && i < each; i++) {
-        const lab_turn turn = { epoch, index * each + i, p->step * each + i + 1, run->order };
-        status = learn(run, &turn, &sums, lr, error);
-        if (!status) status = update(run, i + 1 == each, lr, error);
-    }
-    if (status) return status;
-    if (!index) run->loss_sum = 0, run->loss_rows = 0;
-    run->loss_sum += sums.loss;
-    run->loss_rows += sums.rows;
-    p->step++;
-    p->epoch = epoch;
-    p->lr = lr;
-    p->loss = sums.loss / (double)sums.rows;
-    p->accuracy = run->problem->metric.name ? sums.metric / (double)sums.rows : NAN;
-    p->train_loss = run->loss_sum / (double)run->loss_rows;
-    p->grad_norm = eden_grad_norm(run->optimizer);
-    p->state_bytes_per_weight =
-        (double)eden_state_bytes(run->optimizer) / (double)run->problem->weights;
-    return EDEN_OK;
-}
+/* ---- measuring ---------------------------------------------------------------------- */
 
 /* Put the averages in the place of the weights, or back; *there says which it is. */
 static eden_status swap_average(lab_run *run, int *there, eden_error *error)
@@ -306,12 +208,30 @@ static eden_status swap_average(lab_run *run, int *there, eden_error *error)
     return EDEN_OK;
 }
 
+/* Weights are alike on all ranks, and what rank 0 finds holds for all. */
+static eden_status share(const lab_run *run, eden_status status, double values[2], eden_error *error)
+{
+    status = lab_ranks_agree(run->config.ranks, status, error);
+    return status ? status : lab_ranks_share(run->config.ranks, values, 2 * sizeof *values, error);
+}
+
+static eden_status evaluate(lab_run *run, int whole, double *loss, double *metric, eden_error *error)
+{
+    double found[2] = { *loss, *metric };
+    eden_status status = EDEN_OK;
+    if (!lab_ranks_rank(run->config.ranks))
+        status = run->problem->kind->evaluate(run->problem, whole, &found[0], &found[1], error);
+    status = share(run, status, found, error);
+    if (!status) *loss = found[0], *metric = found[1];
+    return status;
+}
+
 static eden_status measure(lab_run *run, int whole, double *loss, double *metric, eden_error *error)
 {
     int there = 0;
     eden_status status = swap_average(run, &there, error);
     if (status) return status;
-    status = run->problem->kind->evaluate(run->problem, whole, loss, metric, error);
+    status = evaluate(run, whole, loss, metric, error);
     if (there) swap_average(run, &there, NULL); /* the way back cannot fail */
     return status;
 }
@@ -328,7 +248,11 @@ eden_status lab_run_evaluate_train(lab_run *run, double *loss, eden_error *error
     if (!run->problem->kind->evaluate_train) return EDEN_OK;
     eden_status status = swap_average(run, &there, error);
     if (status) return status;
-    status = run->problem->kind->evaluate_train(run->problem, loss, error);
+    double found[2] = { NAN, NAN };
+    if (!lab_ranks_rank(run->config.ranks))
+        status = run->problem->kind->evaluate_train(run->problem, &found[0], error);
+    status = share(run, status, found, error);
+    *loss = found[0];
     if (there) swap_average(run, &there, NULL);
     return status;
 }
@@ -342,7 +266,9 @@ eden_status lab_run_sample(lab_run *run, const lab_sample_config *config, lab_sa
         return lab_fail(error, EDEN_E_ARGUMENT, "%s makes no samples", run->problem->data);
     eden_status status = swap_average(run, &there, error);
     if (status) return status;
-    status = run->problem->kind->sample(run->problem, config, sample, error);
+    if (!lab_ranks_rank(run->config.ranks))
+        status = run->problem->kind->sample(run->problem, config, sample, error);
+    status = lab_ranks_agree(run->config.ranks, status, error);
     if (there) swap_average(run, &there, NULL);
     return status;
 }
@@ -357,7 +283,7 @@ static eden_status end_epoch(lab_run *run, eden_error *error)
     p->evaluated = 1;
     if (!isfinite(p->test_loss)) {
         p->step--; /* the sentence names the step that was taken last */
-        diverged(run, p->lr, "the test loss is not finite", error);
+        lab_run_diverged(run, p->lr, "the test loss is not finite", error);
         p->step++;
         return EDEN_E_GRADIENT;
     }
@@ -370,7 +296,7 @@ static eden_status end_epoch(lab_run *run, eden_error *error)
 eden_status lab_run_step(lab_run *run, int *done, eden_error *error)
 {
     lab_progress *p = &run->progress;
-    const double before = now();
+    const double before = lab_now();
     *done = 0;
     if (run->failed)
         return lab_fail(error, EDEN_E_ORDER, "a step of this run has failed; load a checkpoint");
@@ -379,10 +305,10 @@ eden_status lab_run_step(lab_run *run, int *done, eden_error *error)
         return EDEN_OK;
     }
     p->evaluated = 0;
-    eden_status status = take_step(run, error);
-    p->step_seconds += now() - before;
+    eden_status status = lab_run_take_step(run, error);
+    p->step_seconds += lab_now() - before;
     if (!status && p->step % run->epoch_steps == 0) status = end_epoch(run, error);
-    p->seconds = now() - run->started;
+    p->seconds = lab_now() - run->started;
     run->failed = status != EDEN_OK;
     *done = !status && lab_run_over(p);
     return status;

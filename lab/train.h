@@ -4,11 +4,14 @@
 
 #include "lab/data.h"
 #include "lab/model.h"
+#include "lab/ranks.h"
 #include "lab/rates.h"
 
 typedef struct lab_run lab_run;
 typedef struct lab_problem lab_problem;
 typedef struct lab_problem_kind lab_problem_kind;
+
+enum { LAB_MOST_PARTS = 4096 };
 
 typedef struct {
     const char *optimizer;  /* a rule's or preset's name                        */
@@ -29,6 +32,10 @@ typedef struct {
     uint64_t early_stop;    /* epochs on end that are not better than the best, after
                                which the run is over; 0: never. A resumed run may
                                have another, since a checkpoint knows its best      */
+    uint32_t parts;         /* 0, or: cut each batch into so many and add up their
+                               gradients in order. Any number of ranks that divides
+                               it, and a process alone, then make the same bits      */
+    const lab_ranks *ranks; /* that share each batch, and outlive the run; NULL: none */
     lab_storage storage;    /* of weights, gradients and state; float32 if zero */
     lab_model_config model;
     const char *task;       /* "layers=4,heads=4": what only some problems have, as
@@ -98,7 +105,11 @@ typedef struct {
     const lab_fact *facts;      /* LAB_FACTS more, or NULL: see problem.h       */
 } lab_progress;
 
-/* "data" must outlive the run. A config that makes no sense (batch 0, a task the
+/* With ranks every function below that takes a lab_run, but for those that only look, is called
+ * by all of them alike; a failure is one of all, with the same sentence. Rank 0 alone evaluates,
+ * for all, and has the samples.
+ *
+ * "data" must outlive the run. A config that makes no sense (batch 0, a task the
  * model cannot do) fails with a sentence. */
 eden_status lab_run_create(lab_run **out, const lab_config *config, const lab_data *data,
                            eden_error *error);

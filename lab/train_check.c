@@ -31,6 +31,7 @@ const char *lab_bad_note(const lab_config *c)
     if (!c->optimizer) return "lab.optimizer";
     if (!c->model.kind) return "lab.model";
     if (!c->batch) return "lab.batch";
+    if (c->parts == 1 || c->parts > LAB_MOST_PARTS) return "lab.parts";
     if (!c->epochs || c->epochs > UINT64_MAX / 4) return "lab.epochs";
     if (dropout != -1 && !(dropout >= 0 && dropout < 1)) return "lab.dropout";
     if (!(c->clip_norm >= 0) || !isfinite(c->clip_norm)) return "lab.clip_norm";

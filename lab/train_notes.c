@@ -15,10 +15,11 @@
 /* ---- the fields of a config as notes -------------------------------------------------- */
 
 /* One field: its note, its name in a sentence, where it stands and what it is. A
- * resume must agree in all that are `same`. A WORD has no note if it is the first. */
+ * resume must agree in all that are `same`. A WORD has no note if it is the first, and SOME, a
+ * COUNT32, if there are none. */
 typedef struct {
     const char *key, *name;
-    enum { TEXT, COUNT, COUNT32, REAL, WORD } kind;
+    enum { TEXT, COUNT, COUNT32, SOME, REAL, WORD } kind;
     size_t offset;
     int same;
     const char *words;
@@ -35,6 +36,7 @@ static const field fields[] = {
     { "lab.epochs", "epochs", COUNT, FIELD(epochs), 0, NULL },
     { "lab.clip_norm", "clip_norm", REAL, FIELD(clip_norm), 1, NULL },
     { "lab.accumulate", "accumulate", COUNT32, FIELD(accumulate), 1, NULL },
+    { "lab.parts", "parts", SOME, FIELD(parts), 1, NULL },
     { "lab.average", "average", TEXT, FIELD(average), 1, NULL },
     { "lab.seed", "seed", COUNT, FIELD(seed), 1, NULL },
     { "lab.model", "model", TEXT, FIELD(model.kind), 1, NULL },
@@ -62,6 +64,7 @@ static const char *field_text(const field *f, const lab_config *config, char roo
     }
     count = f->kind == COUNT ? *(const uint64_t *)at : *(const uint32_t *)at;
     if (f->kind == WORD) return count ? lab_word(f->words, (uint32_t)count, room) : NULL;
+    if (f->kind == SOME && !count) return NULL;
     snprintf(room, NOTE_ROOM, "%llu", (unsigned long long)count);
     return room;
 }
@@ -76,7 +79,7 @@ static int set_field(const field *f, lab_config *config, const char *text)
         return 1;
     }
     if (f->kind == WORD) return !text || lab_word_place(f->words, text, at);
-    if (!text) return 0;
+    if (!text) return f->kind == SOME;
     if (f->kind == REAL) return lab_read_number(text, at);
     if (!lab_read_count(text, f->kind == COUNT ? UINT64_MAX : UINT32_MAX, &count)) return 0;
     if (f->kind == COUNT)
@@ -248,7 +251,10 @@ eden_status lab_run_save(lab_run *run, const char *path, eden_error *error)
     if (!status) status = set_real(run, "lab.test_accuracy", p->test_accuracy, error);
     if (!status && p->best_epoch) status = set_count(run, "lab.best_epoch", p->best_epoch, error);
     if (!status && p->best_epoch) status = set_real(run, "lab.best", p->best, error);
-    return status ? status : eden_save(o, path, 0, error);
+    const lab_ranks *ranks = run->config.ranks;
+    status = lab_ranks_agree(ranks, status, error);
+    if (status) return status;
+    return ranks ? ranks->save(o, path, error) : eden_save(o, path, 0, error);
 }
 
 static eden_status differs(const char *path, const char *name, const char *theirs,
@@ -348,15 +354,24 @@ static void take_over(lab_run *run, const lab_saved *saved)
     run->failed = 0;
 }
 
+/* Does the checkpoint belong to this run? */
+static eden_status open_saved(lab_run *run, lab_saved **saved, const char *path, eden_error *error)
+{
+    eden_status status = lab_saved_open(saved, path, error);
+    if (status) return status;
+    status = compare(run, *saved, path, error);
+    const char *bad = status ? NULL : bad_for(run, *saved);
+    if (!bad) return status;
+    return lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its note %s makes no sense", path, bad);
+}
+
 eden_status lab_run_load(lab_run *run, const char *path, eden_error *error)
 {
-    lab_saved *saved;
-    eden_status status = lab_saved_open(&saved, path, error);
-    if (status) return status;
-    status = compare(run, saved, path, error);
-    const char *bad = status ? NULL : bad_for(run, saved);
-    if (bad) status = lab_fail(error, EDEN_E_FORMAT, "'%.160s' is damaged: its note %s makes no sense", path, bad);
-    if (!status) status = eden_load(run->optimizer, path, 0, error);
+    lab_saved *saved = NULL;
+    const lab_ranks *ranks = run->config.ranks;
+    eden_status status = lab_ranks_agree(ranks, open_saved(run, &saved, path, error), error);
+    if (!status)
+        status = ranks ? ranks->load(run->optimizer, path, error) : eden_load(run->optimizer, path, 0, error);
     if (!status) run->problem->kind->widen(run->problem);
     if (!status && eden_steps(run->optimizer) != saved->step) {
         run->failed = 1; /* the weights are the file's, the place in the run is not known */

@@ -4,6 +4,12 @@
 
 #include "lab/problem.h"
 
+/* What a rank says of its part of a batch. */
+typedef struct {
+    lab_sums sums;
+    uint64_t status;
+} lab_heard;
+
 struct lab_run {
     lab_config config;        /* with texts of its own */
     lab_problem *problem;
@@ -14,11 +20,28 @@ struct lab_run {
     uint64_t order_epoch;     /* from 1; 0: none yet */
     double loss_sum;          /* over the epoch's rows so far */
     uint64_t loss_rows;
+    lab_real *sum;            /* of the gradients of parts, where this process has them all; or NULL */
+    lab_heard *heard;         /* room for that of every rank */
     double started;
     uint64_t average_start;   /* the first step that is averaged; 0: none is */
     int lookahead;            /* gradients are wanted at the look-ahead point */
     int failed;               /* a step broke off half-way */
 };
+
+/* ---- a step; train_step.c --------------------------------------------------------------- */
+
+double lab_now(void);
+
+/* Can batches be learned from by the parts and ranks that the config says? Room for that. */
+eden_status lab_run_make_parts(lab_run *run, eden_error *error);
+
+/* Take one step, of which the progress then tells. */
+eden_status lab_run_take_step(lab_run *run, eden_error *error);
+
+/* A failure for the step that follows those of the progress. */
+eden_status lab_run_diverged(const lab_run *run, double lr, const char *why, eden_error *error);
+
+/* ---- judging ---------------------------------------------------------------------------- */
 
 /* After an evaluation, which is in the progress: is it the best so far? */
 void lab_run_judge(lab_run *run);

@@ -190,7 +190,7 @@ static void test_examples(void **state)
     for (uint32_t i = 0; i < 23; i++) order[i] = i;
     for (uint64_t seed = 0; seed < 2; seed++) {
         const lab_transfer source = { &digits, NULL, 0 };
-        const lab_turn turn = { 1, 0, 1, order };
+        const lab_turn turn = { .epoch = 1, .number = 1, .order = order };
         lab_config config = config_of("examples=23,scratch=1");
         lab_problem *p = NULL;
         lab_sums sums = { 0, 0, 0 };

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""How `eden` on ranks ends: refusals in one sentence, a signal with the work saved, a failure or the
+death of one rank with the end of all."""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from ranks import DIGITS, EDEN, EDEN_MPI, MPIEXEC, PLAIN_TEXT, RUN, Ranks
+
+LONG = ["digits", "--widths", "16", "--threads", "1", "--epochs", "100000", "--save", "save"]
+OPEN_MPI = "openmpi" in MPIEXEC  # whose mpirun has an exit code of its own for a run that a signal ended
+# The first rank goes its way, and the second somewhere else.
+ELSEWHERE = 'case "${OMPI_COMM_WORLD_RANK-}${PMI_RANK-}" in 1) cd elsewhere;; esac; exec "$@"'
+
+
+def children(pid):
+    """The processes of eden-mpi below this one."""
+    found, parents = [], {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, rest = path.read_text().rsplit(")", 1)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(path.parent.name)] = int(rest.split()[1]), name.split("(", 1)[1]
+    for child, (_, name) in parents.items():
+        at = child
+        while at in parents and at != pid:
+            at = parents[at][0]
+        if at == pid and name.startswith("eden-mpi"):
+            found.append(child)
+    return found
+
+
+class End(Ranks):
+    def start(self, count, *words):
+        process = subprocess.Popen([RUN, MPIEXEC, str(count), EDEN_MPI, *words], cwd=self.folder, env=PLAIN_TEXT, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(self.end, process)
+        limit = time.monotonic() + 60
+        while not (self.folder / "save").exists():
+            self.assertLess(time.monotonic(), limit, "nothing was saved")
+            self.assertIsNone(process.poll())
+            time.sleep(0.05)
+        return process
+
+    def end(self, process):
+        for pid in children(process.pid) if process.poll() is None else []:
+            os.kill(pid, signal.SIGKILL)
+        if process.poll() is None:
+            process.kill()
+        process.wait(30)
+
+    def one_sentence(self, done, why):
+        self.assertEqual(len(self.sentences(done)), 1, done.stderr)
+        self.assertIn(why, done.stderr)
+
+    def test_one_process(self):
+        self.one_sentence(self.ranks(3, "tune", "digits", code=64), "'eden tune' is for one process, and mpirun started 3")
+        done = self.ranks(3, "train", "digits", "--epochs", "0", code=64)
+        self.one_sentence(done, "--epochs")
+        self.assertEqual(done.stderr.count("Try 'eden help train'"), 1)
+        done = self.ranks(3, "train", "--help")
+        self.assertEqual(done.stdout, self.alone("train", "--help").stdout)
+
+    def test_without_mpi(self):
+        """Copies that know nothing of each other would write to the same files."""
+        shutil.copy(EDEN, self.folder / "eden")
+        done = self.ranks(2, "train", *LONG, program="./eden", code=69)
+        self.one_sentence(done, "this eden has no MPI")
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["eden"])
+
+    def test_another_mpi(self):
+        """A program of another MPI sees one process only: itself."""
+        other = {"openmpi": "mpich", "mpich": "openmpi"}
+        kind = pathlib.Path(EDEN_MPI).parent.name
+        program = pathlib.Path(EDEN_MPI).parents[1] / other.get(kind, "none") / "eden-mpi"
+        if not program.exists():
+            self.skipTest("there is one MPI")
+        done = self.ranks(2, "train", *LONG, program=program, code=69)
+        self.one_sentence(done, "start it with the mpirun of that")
+        self.assertFalse((self.folder / "save").exists())
+
+    def test_one_fails(self):
+        """What rank 1 alone cannot read ends both, with its sentence and its code."""
+        (self.folder / "elsewhere").mkdir()
+        (self.folder / "t.csv").write_text("a,y\n" + "1,2\n3,4\n5,7\n" * 20)
+        done = self.run_words([RUN, MPIEXEC, 2, "sh", "-c", ELSEWHERE, "sh", EDEN_MPI, "train", "csv", "t.csv",
+                               "--label", "y", "--log", "log"], 66)
+        self.one_sentence(done, "eden: rank 1: cannot read 't.csv'")
+
+    def test_diverges(self):
+        words = ["digits", "--optimizer", "sgd", "--lr", "1e30", "--threads", "1"]
+        done = [self.alone("train", *words, code=65), self.ranks(2, "train", *words, "--parts", "2", code=65)]
+        for each in done:
+            self.one_sentence(each, "training diverged at step")
+
+    def test_busy(self):
+        """One writes to a file at a time, ranks or not."""
+        process = self.start(2, "train", *LONG)
+        self.one_sentence(self.ranks(2, "train", *LONG, code=75), "is being written by process")
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+    def test_not_saved(self):
+        """Something is in the way of the shards: training goes on, and the code tells."""
+        (self.folder / "save.shards").write_text("mine")
+        done = self.ranks(2, "train", *DIGITS, "--epochs", "1", "--save", "save", code=None)
+        self.assertNotEqual(done.returncode, 0)
+        self.one_sentence(done, "save.shards")
+        self.assertIn("test   ", done.stdout)
+        self.assertEqual((self.folder / "save.shards").read_text(), "mine")
+
+    def test_signals(self):
+        """The step is finished and saved, and what is printed goes on from there."""
+        for number in signal.SIGTERM, signal.SIGINT:
+            (self.folder / "save").unlink(missing_ok=True)
+            process = self.start(3, "train", *LONG)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 1 if OPEN_MPI else 128 + number, out + err)
+            step = int(re.search(r"stopped by SIG\w+ at step (\d+) of", out)[1])
+            words = re.search(r"mpirun -n 3 eden (train .*)", out)[1].split()
+            self.assertIn(f"from step {step} of", self.told(words))
+            self.assertFalse((self.folder / "save.lock").exists())
+
+    def test_signal_to_one(self):
+        """It has come to all, which end at the same step."""
+        for rank in 0, -1:
+            (self.folder / "save").unlink(missing_ok=True)
+            process = self.start(3, "train", *LONG, "--parts", "3")
+            os.kill(sorted(children(process.pid))[rank], signal.SIGTERM)
+            out, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 128 + signal.SIGTERM, out + err)
+            self.assertIn("stopped by SIGTERM at step", out)
+            self.alone("train", "digits", "--resume", "save", "--eval")
+
+    def told(self, words):
+        """The head of the run that goes on."""
+        process = subprocess.Popen([EDEN, *words], cwd=self.folder, env=PLAIN_TEXT, text=True, stdout=subprocess.PIPE)
+        head = ""
+        while "resumed" not in head:
+            line = process.stdout.readline()
+            self.assertTrue(line, head)
+            head += line
+        process.terminate()
+        process.communicate(timeout=60)
+        return head
+
+    def test_save_now(self):
+        """A signal to one rank has come to all."""
+        process = self.start(2, "train", *LONG)
+        os.kill(max(children(process.pid)), signal.SIGUSR1)
+        line = ""
+        while "saved step" not in line:
+            line = process.stdout.readline()
+            self.assertTrue(line)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    def test_killed(self):
+        """One is gone: so are all within 10 s, and what was saved is whole."""
+        process = self.start(3, "train", *LONG)
+        pids = children(process.pid)
+        self.assertEqual(len(pids), 3)
+        os.kill(pids[1], signal.SIGKILL)
+        process.communicate(timeout=10)
+        self.assertNotEqual(process.returncode, 0)
+        limit = time.monotonic() + 10
+        while any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < limit:
+            time.sleep(0.05)
+        self.assertEqual([pid for pid in pids if pathlib.Path(f"/proc/{pid}").exists()], [])
+        self.alone("train", "digits", "--resume", "save", "--eval")
+
+
+if __name__ == "__main__":
+    unittest.main()
