@@ -35,13 +35,15 @@ static const struct { const char *rule, *settings; int lookahead; } extras[] = {
 };
 enum { EXTRAS = sizeof extras / sizeof *extras };
 
-enum { TENSORS = 8, STEPS = 3 };
-static const struct { const char *name; uint64_t rows, cols; int frozen, absent; } shapes[TENSORS] = {
-    { "long", 1, 37000, 0, 0 },   { "matrix", 300, 130, 0, 0 }, { "bias", 1, 3, 0, 0 },
-    { "empty", 0, 4, 0, 0 },      { "frozen", 1, 100, 1, 0 },   { "absent", 1, 500, 0, 1 },
-    { "wide", 5, 7000, 0, 0 },    { "one", 1, 1, 0, 0 },
+enum { TENSORS = 10, STEPS = 3 };
+static const struct { const char *name; uint64_t rows, cols; int frozen, absent; uint32_t matrices; } shapes[TENSORS] = {
+    { "long", 1, 37000, 0, 0, 0 },   { "matrix", 300, 130, 0, 0, 0 }, { "bias", 1, 3, 0, 0, 0 },
+    { "empty", 0, 4, 0, 0, 0 },      { "frozen", 1, 100, 1, 0, 0 },   { "absent", 1, 500, 0, 1, 0 },
+    { "wide", 5, 7000, 0, 0, 0 },    { "one", 1, 1, 0, 0, 0 },
+    /* The rows of so many matrices: several to a piece, and several pieces to each. */
+    { "small matrices", 64 * 20, 30, 0, 0, 64 }, { "large matrices", 3 * 100, 171, 0, 0, 3 },
 };
-#define MOST 39000
+#define MOST 52000
 
 /* The arrays of one optimizer. */
 typedef struct { void *data[TENSORS], *grad[TENSORS], *copy[TENSORS]; eden_optimizer *o; } side;
@@ -97,6 +99,10 @@ static void add_tensors(side *s, const storage *st)
         t.dtype = st->dtype, t.grad_dtype = st->grad, t.state_dtype = st->state, t.rounding = st->rounding;
         t.flags = EDEN_GRAD_WRITABLE | (shapes[i].frozen ? EDEN_FROZEN : 0);
         t.ndim = 2, t.shape[0] = shapes[i].rows, t.shape[1] = shapes[i].cols;
+        if (shapes[i].matrices) {
+            t.flags |= EDEN_MATRICES, t.ndim = 3, t.shape[2] = shapes[i].cols;
+            t.shape[0] = shapes[i].matrices, t.shape[1] = shapes[i].rows / shapes[i].matrices;
+        }
         OK(eden_add_tensor(s->o, shapes[i].name, &t, NULL, error));
     }
 }
