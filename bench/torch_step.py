@@ -113,7 +113,7 @@ def main():
             for dtype in words.dtype:
                 for threads in words.threads:
                     torch.set_num_threads(threads)
-                    # PyTorch factors the last two dimensions of a convolution, Eden all as a matrix.
+                    # Factoring the last two dimensions of a convolution is PyTorch's way, and no saving.
                     factored = {"split": 1} if work == "resnet50" else {}
                     made = contenders(torch, eden, rule, SHAPES[work](), getattr(torch, dtype), factored)
                     medians, ratio, middle = measure(made, words.rounds, words.seconds)

@@ -289,9 +289,43 @@ static void run_area(const eden_job *job, size_t pass, const piece_area *a, void
     eden_stage_run(&staged);
 }
 
-static int writes_total(const eden_job *job, const eden_pass *ps, size_t s)
+/* The slots that a pass touches, and where they begin for one matrix after the other. */
+typedef struct {
+    size_t used, slot[EDEN_MAX_SLOTS];
+    ptrdiff_t stride[EDEN_MAX_SLOTS];
+    int columns[EDEN_MAX_SLOTS], total[EDEN_MAX_SLOTS]; /* of the sums that it adds to */
+    void *at[EDEN_MAX_SLOTS];
+    double mine[EDEN_MAX_SLOTS], sum[EDEN_MAX_SLOTS];
+} walk;
+
+static void start_walk(const eden_job *job, const eden_pass *ps, walk *w)
 {
-    return is_sum(job, s) && (ps->writes >> s & 1) && job->rule->slots[s].shape == EDEN_ONE;
+    w->used = 0;
+    for (size_t s = 0; s < job->rule->slot_count; s++) {
+        w->at[s] = NULL;
+        if (!((ps->reads | ps->writes) >> s & 1)) continue;
+        const int adds = is_sum(job, s) && (ps->writes >> s & 1);
+        w->columns[s] = adds && job->rule->slots[s].shape == EDEN_COL;
+        w->total[s] = adds && job->rule->slots[s].shape == EDEN_ONE;
+        w->sum[s] = 0;
+        w->slot[w->used++] = s;
+    }
+}
+
+/* Many matrices are small: from the third on, each begins where the one before it says. */
+static void walk_on(const eden_job *job, const eden_pass *ps, const cutting *c, size_t nth, size_t from, piece_area *a,
+                    walk *w)
+{
+    const int alike = nth > from + 1 && c->parts == 1 && panels_of(job) == 1;
+    if (alike) a->nth = nth, a->matrix++, a->row += (size_t)job->extent.rows, a->at += c->length;
+    else *a = area_of(job, ps->domain, c, nth);
+    for (size_t u = 0; u < w->used; u++) {
+        const size_t s = w->slot[u];
+        char *before = w->at[s];
+        w->at[s] = alike ? before + w->stride[s] : slot_at(job, ps, s, a, &w->mine[s]);
+        if (!alike && nth > from) w->stride[s] = (char *)w->at[s] - before;
+        for (size_t col = 0; alike && w->columns[s] && col < a->cols; col++) ((double *)w->at[s])[col] = 0;
+    }
 }
 
 void eden_job_run(const eden_job *job, size_t pass, size_t piece)
@@ -299,18 +333,17 @@ void eden_job_run(const eden_job *job, size_t pass, size_t piece)
     const eden_pass *ps = &job->rule->passes[pass];
     const cutting c = cut(job, ps->domain);
     const size_t first = piece * c.together, last = at_most(first + c.together, c.matrices * c.parts);
-    double mine[EDEN_MAX_SLOTS], total[EDEN_MAX_SLOTS] = { 0 };
-    void *at[EDEN_MAX_SLOTS] = { 0 };
+    piece_area a = { 0, 0, 0, 0, 0, 0, 0 };
+    walk w;
+    start_walk(job, ps, &w);
     for (size_t nth = first; nth < last; nth++) {
-        const piece_area a = area_of(job, ps->domain, &c, nth);
-        for (size_t s = 0; s < job->rule->slot_count; s++)
-            if ((ps->reads | ps->writes) >> s & 1) at[s] = slot_at(job, ps, s, &a, &mine[s]);
-        run_area(job, pass, &a, at);
-        for (size_t s = 0; s < job->rule->slot_count; s++)
-            if (writes_total(job, ps, s)) total[s] += mine[s];
+        walk_on(job, ps, &c, nth, first, &a, &w);
+        run_area(job, pass, &a, w.at);
+        for (size_t u = 0; u < w.used; u++)
+            if (w.total[w.slot[u]]) w.sum[w.slot[u]] += w.mine[w.slot[u]];
     }
-    for (size_t s = 0; s < job->rule->slot_count; s++)
-        if (writes_total(job, ps, s)) job->partial[s][piece] = total[s];
+    for (size_t u = 0; u < w.used; u++)
+        if (w.total[w.slot[u]]) job->partial[w.slot[u]][piece] = w.sum[w.slot[u]];
 }
 
 void eden_job_store(eden_job *job, const eden_storage *storage)
