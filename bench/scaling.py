@@ -151,6 +151,7 @@ def tell_measured(measured):
 
 
 SIZES = (1e8, 1e9, 1e10, 1e11, 1e12)
+COLOURS = ("#4477aa", "#228833", "#aa3377", "#cc6600", "#222222")
 COUNTS = [2 ** k for k in range(13)]
 
 
@@ -170,25 +171,27 @@ set logscale xy
 set format x '%.0f'
 set xtics (1,8,64,512,4096)
 set xlabel 'ranks'
-set key {key} samplen 2
+set xrange [1:4096]
+set key off
 set grid
 set title 'seconds a step'
 set format y '10^{{%T}}'
 plot {times}
 set title 'bytes of state a rank'
-set key off
+set key inside top right reverse Left samplen 2
+set yrange [1e5:1e15]
 plot {states}
 """
 
 
 def draw(path):
     def curves(column):
-        return ", ".join(f"$data using 1:{column + k} with linespoints lw 2 pt 7 ps 0.4 title '10^{{{8 + k}}} weights'"
-                         for k in range(len(SIZES)))
+        return ", ".join(f"$data using 1:{column + k} with linespoints lw 2 pt 7 ps 0.4 lc rgb '{COLOURS[k]}' "
+                         f"title '10^{{{8 + k}}} weights'" for k in reversed(range(len(SIZES))))
     rows = [[ranks] + [there(size, "bf16", ranks) for size in SIZES] +
             [size * KINDS["bf16"]["state"] / ranks for size in SIZES] for ranks in COUNTS]
     data = "$data << end\n" + "\n".join(" ".join(f"{x:.6g}" for x in row) for row in rows) + "\nend\n"
-    text = data + PLOT.format(out=path, key="outside bottom center horizontal", times=curves(2),
+    text = data + PLOT.format(out=path, times=curves(2),
                               states=curves(2 + len(SIZES)))
     subprocess.run(["gnuplot"], input=text, text=True, check=True)
 
