@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What a step over ranks moves and takes: measured here, and computed for larger machines.
 
-The model has four numbers of this machine, three from one process and two ranks; what it says of
-three to eight ranks is then compared with what they take. For larger machines it is given
-the numbers of a network instead, which are assumptions. docs/scaling.md has both.
+The model has the times of steps of one process, of a step that is all waiting, and two more
+numbers of this machine, fitted to some of the runs; what it says of the others is compared
+with what they take. For larger machines it is given the numbers of a network instead, which
+are assumptions. docs/scaling.md has both.
 """
 import argparse
 import json
@@ -54,6 +55,7 @@ def here(elements, kind, ranks, cores, numbers):
     cores that there are. A byte that is sent is copied in and out by a core."""
     work = numbers["step"][kind] * elements
     work += numbers["byte"] * added(kind, ranks) * ranks * elements
+    work += (numbers["narrow"] * ranks * elements) if kind == "bf16" and ranks > 1 else 0
     work += numbers["copy"] * sent(kind, ranks) * ranks * elements
     return work / min(ranks, cores) + (numbers["wait"] * max(1, ranks / cores) if ranks > 1 else 0)
 
@@ -91,14 +93,23 @@ def pick(runs, ranks, elements, kind):
     return min(r["step_least"] for r in found)
 
 
+FITTED = (2, 4, 8)  # ranks, of runs with 8 Mi weights
+
+
+def mean(values):
+    """Geometric."""
+    return math.exp(sum(math.log(max(value, 1e-13)) for value in values) / len(values))
+
+
 def numbers_of(runs, cores):
-    """From one rank and two."""
     large = 8 << 20
     step = {kind: pick(runs, 1, large, kind) / large for kind in KINDS}
-    numbers = {"step": step, "byte": step["f32"] / KINDS["f32"]["step"], "copy": 0.0,
+    numbers = {"step": step, "byte": step["f32"] / KINDS["f32"]["step"], "copy": 0.0, "narrow": 0.0,
                "wait": pick(runs, 2, SMALL, "f32")}
-    left = pick(runs, 2, large, "f32") - here(large, "f32", 2, cores, numbers)
-    numbers["copy"] = max(0.0, left * min(2, cores) / (sent("f32", 2) * 2 * large))
+    left = {(ranks, kind): lambda r=ranks, k=kind: (pick(runs, r, large, k) - here(large, k, r, cores, numbers)) *
+            min(r, cores) / large for ranks in FITTED for kind in KINDS}
+    numbers["copy"] = mean([left[r, "f32"]() / (sent("f32", r) * r) for r in FITTED])
+    numbers["narrow"] = mean([left[r, "bf16"]() / r for r in FITTED])
     return numbers
 
 
@@ -123,7 +134,8 @@ def tell_measured(measured):
     runs, cores = measured["runs"], measured["cores"]
     numbers = numbers_of(runs, cores)
     print(f"{measured['mpi']}, {cores} cores: a step {numbers['step']['f32'] * 1e9:.2f} ns a weight in f32, "
-          f"{numbers['step']['bf16'] * 1e9:.2f} in bf16; a byte sent {numbers['copy'] * 1e9:.2f} ns; a step of "
+          f"{numbers['step']['bf16'] * 1e9:.2f} in bf16; a byte sent {numbers['copy'] * 1e9:.2f} ns; a gradient of 16 "
+          f"bits widened {numbers['narrow'] * 1e9:.2f} ns; a step of "
           f"{SMALL} weights on two ranks {numbers['wait'] * 1e3:.2f} ms")
     ratios = measured["overhead"]
     print(f"one rank beside no library over MPI: {100 * (ratios[len(ratios) // 2] - 1):+.1f} % "
@@ -132,13 +144,14 @@ def tell_measured(measured):
     for r in runs:
         if r["ranks"] > 1 and r["elements"] > SMALL:
             model = here(r["elements"], r["kind"], r["ranks"], cores, numbers)
-            fit = ", fitted" if (r["ranks"], r["elements"], r["kind"]) == (2, 8 << 20, "f32") else ""
+            fit = ", fitted" if r["ranks"] in FITTED and r["elements"] == 8 << 20 else ""
             print(f"| {r['elements'] / 2**20:.0f} Mi | {r['kind']} | {r['ranks']} | {in_time(r['step_least'])} | "
                   f"{in_time(model)} | {r['step_least'] / model:.2f}{fit} |")
     print()
 
 
 SIZES = (1e8, 1e9, 1e10, 1e11, 1e12)
+COLOURS = ("#4477aa", "#228833", "#aa3377", "#cc6600", "#222222")
 COUNTS = [2 ** k for k in range(13)]
 
 
@@ -158,25 +171,27 @@ set logscale xy
 set format x '%.0f'
 set xtics (1,8,64,512,4096)
 set xlabel 'ranks'
-set key {key} samplen 2
+set xrange [1:4096]
+set key off
 set grid
 set title 'seconds a step'
 set format y '10^{{%T}}'
 plot {times}
 set title 'bytes of state a rank'
-set key off
+set key inside top right reverse Left samplen 2
+set yrange [1e5:1e15]
 plot {states}
 """
 
 
 def draw(path):
     def curves(column):
-        return ", ".join(f"$data using 1:{column + k} with linespoints lw 2 pt 7 ps 0.4 title '10^{{{8 + k}}} weights'"
-                         for k in range(len(SIZES)))
+        return ", ".join(f"$data using 1:{column + k} with linespoints lw 2 pt 7 ps 0.4 lc rgb '{COLOURS[k]}' "
+                         f"title '10^{{{8 + k}}} weights'" for k in reversed(range(len(SIZES))))
     rows = [[ranks] + [there(size, "bf16", ranks) for size in SIZES] +
             [size * KINDS["bf16"]["state"] / ranks for size in SIZES] for ranks in COUNTS]
     data = "$data << end\n" + "\n".join(" ".join(f"{x:.6g}" for x in row) for row in rows) + "\nend\n"
-    text = data + PLOT.format(out=path, key="outside bottom center horizontal", times=curves(2),
+    text = data + PLOT.format(out=path, times=curves(2),
                               states=curves(2 + len(SIZES)))
     subprocess.run(["gnuplot"], input=text, text=True, check=True)
 

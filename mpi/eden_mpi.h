@@ -23,17 +23,22 @@
  *   Bits     given the same averaged gradient, any number of ranks makes the bits of one.
  *   Together eden_step(), eden_lookahead_begin(), _end(), eden_swap_average(), eden_load(),
  *            eden_optimizer_destroy() and the calls below, but for eden_mpi_grad_ready()
- *            and eden_mpi_shard(), are made by every rank in the same order. Tensors, groups, settings and schedules are the same on
- *            every rank and change between the same steps; if they are not, all ranks
- *            refuse the step, and the error names the first difference. A step that one
- *            rank refuses is refused by all. A gradient that is not finite is judged
- *            after averaging, so alike by all.
+ *            and eden_mpi_shard(), are made by every rank in the same order. Tensors,
+ *            groups, settings and schedules are the same on every rank and change between
+ *            the same steps; if they are not, all ranks refuse the step, and the error
+ *            names the first difference. A step that one rank refuses is refused by all;
+ *            gradients that eden_mpi_grad_ready() was told of are then to be computed
+ *            again. A gradient that is not finite is judged after averaging, so alike by
+ *            all.
  *   Absent   a gradient is NULL on all ranks or on none.
  *   Writable gradients need EDEN_GRAD_WRITABLE: a step leaves the average in this rank's
  *            shard of them, and elsewhere what was there, or zero with config.zero_grad.
  *   Failure  when a rank is gone, or silent for `timeout` seconds, the others' calls fail
  *            with EDEN_E_IO, and the optimizer is of no more use. Then end all ranks with
  *            MPI_Abort(); go on from the last checkpoint. Nothing here ends a program.
+ *   Bytes    gradients and weights travel as they are stored (beyond 64 ranks gradients as
+ *            floats), and the weights' copies not at all where they can be made of them:
+ *            weights of bf16 with EDEN_MASTER halve what goes to all.
  *   Threads  MPI is called by the thread that makes the call, and by no other.
  *
  * Not yet over ranks, and refused (EDEN_E_ORDER): eden_step_tensor(), averages read with
@@ -51,7 +56,7 @@ extern "C" {
 
 typedef struct {
     size_t size;           /* sizeof(eden_mpi_config)                           */
-    uint64_t bucket_bytes; /* that are under way at a time; 0: 32 MiB           */
+    uint64_t bucket_bytes; /* of messages under way at a time; 0: 32 MiB        */
     uint32_t timeout;      /* seconds to wait for other ranks; 0: for ever       */
     uint32_t fixed_order;  /* 1: see below                                      */
 } eden_mpi_config;
@@ -61,9 +66,9 @@ typedef struct {
 /* An optimizer of all ranks of `comm`, which is duplicated. As eden_optimizer_create();
  * `mpi` may be NULL for all defaults.
  *
- * MPI adds up in an order of its own, which changes with the number of ranks. With
- * `fixed_order` gradients are added in the order of their micro-batches instead, and a
- * run has the same bits on 1, 2, 3 or 4 ranks. Then config.accumulate is the micro-batches
+ * Up to 64 ranks add gradients up in their order, more of them in one of MPI's own, and
+ * either way what a sum rounds to changes with the number of ranks. With `fixed_order`
+ * gradients are added in the order of their micro-batches instead, and a run has the same bits on 1, 2, 3 or 4 ranks. Then config.accumulate is the micro-batches
  * of a step on all ranks together, a multiple of their number; the n-th call of
  * eden_step() in a step takes micro-batches (n-1)*W to n*W - 1, of rank 0, 1, ...; each
  * call sends gradients, where otherwise only the last of a step does, and zeroes

@@ -16,11 +16,23 @@ static MPI_Datatype type_of(uint32_t dtype) { return dtype == EDEN_F32 ? MPI_FLO
 
 #define AT_A_TIME 1024
 
+static float of_bf16(uint16_t x)
+{
+    const uint32_t bits = (uint32_t)x << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 static void add(const world *w, float *sum, const void *from, uint32_t dtype, size_t n, int first)
 {
     float room[AT_A_TIME];
     const float *x = from;
-    if (dtype != EDEN_F32) {
+    if (dtype == EDEN_BF16) {
+        const uint16_t *narrow = from;
+        for (size_t k = 0; k < n; k++) room[k] = of_bf16(narrow[k]);
+        x = room;
+    } else if (dtype != EDEN_F32) {
         eden_backend_convert(w->optimizer, room, EDEN_F32, from, dtype, n);
         x = room;
     }

@@ -113,14 +113,12 @@ uint64_t eden_job_piece_at(const eden_job *job, size_t piece)
 {
     const cutting c = cut(job, EDEN_FULL);
     if (piece >= pieces_of(&c)) return job->extent.count;
-    return c.parts == 1 ? piece * c.together * c.length
-                        : piece / c.parts * c.length + piece % c.parts * part_length(job);
+    return c.parts == 1 ? piece * c.together * c.length : piece / c.parts * c.length + piece % c.parts * part_length(job);
 }
 
 void eden_job_take(eden_job *job, uint64_t first, uint64_t last)
 {
-    job->first = first;
-    job->last = last;
+    job->first = first, job->last = last;
 }
 
 size_t eden_job_own(const eden_job *job, size_t pass, size_t *first)
@@ -172,15 +170,13 @@ eden_job_sums eden_job_sums_of(const eden_job *job, size_t s, size_t begin, size
     const size_t cols = (size_t)job->extent.cols;
     /* Parts of matrices, which are not pieces where several matrices make one. */
     const size_t part = begin * c.together, parts = at_most(end * c.together, c.matrices * c.parts) - part;
+    const size_t row = (size_t)eden_job_piece_at(job, begin) / cols, rows = (size_t)eden_job_piece_at(job, end) / cols - row;
     switch (job->rule->slots[s].shape) {
     case EDEN_ONE: return (eden_job_sums){ job->partial[s] + begin, end - begin };
     case EDEN_EACH: return (eden_job_sums){ job->partial[s] + part, parts };
     case EDEN_COL:
         return (eden_job_sums){ (c.parts > 1 ? job->partial[s] : (double *)job->base[s]) + part * cols, parts * cols };
-    default: {
-        const size_t row = (size_t)eden_job_piece_at(job, begin) / cols;
-        return (eden_job_sums){ (double *)job->base[s] + row, (size_t)eden_job_piece_at(job, end) / cols - row };
-    }
+    default: return (eden_job_sums){ (double *)job->base[s] + row, rows };
     }
 }
 

@@ -196,7 +196,7 @@ static void test_ways_to_send(void)
     config.clip_norm = 1;
     for (int way = 0; way < 4; way++) {
         eden_optimizer *o = start(&config);
-        if (way & 1) world_of(eden_backend_of(o))->most = 17;
+        if (way & 1) world_of(eden_backend_of(o))->most = 499;
         if (way & 2) world_of(eden_backend_of(o))->direct = 0;
         for (int i = 0; i < 3; i++) {
             if (i == 1) OK(eden_mpi_grad_ready(o, "b", error));
