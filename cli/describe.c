@@ -36,7 +36,7 @@ static json_t *hypers(const cli_settings *settings)
 
 const char *cli_shape_text(uint32_t shape)
 {
-    static const char *const shapes[] = { "full", "row", "column", "one" };
+    static const char *const shapes[] = { "full", "row", "column", "one", "each matrix" };
     return shape < 4 ? shapes[shape] : "?";
 }
 

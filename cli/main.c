@@ -43,7 +43,7 @@ int main(int count, char **words)
 {
     int gone;
     lab_gemm_restart(words);
-    cli_ranks_begin();
+    cli_ranks_begin(count, words);
     /* A broken pipe and a file that may not grow are write errors like any other. */
     const int mine = signal(SIGPIPE, SIG_IGN) != SIG_IGN;
     signal(SIGXFSZ, SIG_IGN);

@@ -38,25 +38,35 @@ uint32_t cli_ranks_started(uint32_t *rank)
     return count;
 }
 
-void cli_ranks_begin(void)
+/* Training is for all ranks or for one process; a process of its own on each rank, such as
+ * `eden step` on files that only this rank has, is all else. */
+typedef enum { ON_EACH, ON_RANKS, ON_ONE } place;
+
+static place place_of(const char *command)
+{
+    static const struct { const char *command; place place; } known[] = {
+        { "train", ON_RANKS }, { "compare", ON_RANKS }, { "tune", ON_ONE }, { "evidence", ON_ONE }
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(known[i].command, command)) return known[i].place;
+    return ON_EACH;
+}
+
+void cli_ranks_begin(int count, char **words)
 {
     uint32_t rank;
-    if (cli_ranks_started(&rank) > 1 && rank) cli_hold_tongue();
+    if (cli_ranks_started(&rank) > 1 && rank && count > 1 && place_of(words[1]) != ON_EACH) cli_hold_tongue();
 }
 
 /* ---- meeting ---------------------------------------------------------------------------- */
-
-static int is_for_ranks(const cli_command *command)
-{
-    return !strcmp(command->name, "train") || !strcmp(command->name, "compare");
-}
 
 int cli_ranks_join(const cli_command *command, char **words)
 {
     uint32_t rank;
     const uint32_t started = cli_ranks_started(&rank);
-    if (started < 2) return CLI_OK;
-    if (!is_for_ranks(command))
+    const place where = place_of(command->name);
+    if (started < 2 || where == ON_EACH) return CLI_OK;
+    if (where == ON_ONE)
         return cli_fail(CLI_USAGE, "'eden %s' is for one process, and mpirun started %lu: leave out mpirun",
                         command->name, (unsigned long)started);
     const int code = cli_ranks_open(&world, started, words);

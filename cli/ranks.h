@@ -12,10 +12,11 @@
 /* How many processes mpirun started this one among, and its number; 1 and 0 without. */
 uint32_t cli_ranks_started(uint32_t *rank);
 
-/* First of all: a rank but the first keeps its sentences to itself. */
-void cli_ranks_begin(void);
+/* First of all: of what ranks do together, a rank but the first keeps its sentences to itself. */
+void cli_ranks_begin(int count, char **words);
 
-/* Meet the others, if there are any; a command that one process alone can do is refused.
+/* Meet the others, if there are any and the command is for all; one that trains in one process
+ * alone is refused, and others know of no ranks.
  * Returns the exit code. */
 int cli_ranks_join(const cli_command *command, char **words);
 

@@ -4,11 +4,12 @@ refusals, and what they say, are in test_cli.py and test_cli_train.py."""
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import unittest
 
-from abused import FAST, SANITIZE, Abused
+from abused import EDEN, FAST, SANITIZE, Abused
 
 NO_NUMBERS = ["abc", "1e999", "-1e999", "nan", "inf", "-inf", "infinity", "0x10", "1,5", " 1", "1 ", "1e",
               "+5", "1_000", "١", "1\n", "", ".", "-", "1e-400", "nan(1)", "1e5e5", "0b1"]
@@ -17,7 +18,8 @@ NO_COUNTS = [*NO_NUMBERS, "1.5", "-0", "-1", "1e3", "1.0", "9223372036854775808"
 # Every option of train with a number, and what else it needs.
 COUNTS = {"epochs": [], "batch": [], "warmup": [], "accumulate": [], "seed": [], "threads": [],
           "log-every": ["--log", "log"], "early-stop": [], "layers": [], "heads": [], "width": [], "context": [],
-          "sample": [], "examples": [], "envs": [], "horizon": [], "passes": [], "noise": []}
+          "sample": [], "examples": [], "envs": [], "horizon": [], "passes": [], "noise": [],
+          "parts": []}
 REALS = {"dropout": [], "clip": [], "temperature": [], "body-rate": []}
 TEXTS = ["widths", "schedule", "average"]
 
@@ -170,10 +172,20 @@ class Surroundings(Abused):
         for value in "abc", "0", "-1", "100000", "", "4294967297":
             self.same(OMP_NUM_THREADS=value, OPENBLAS_NUM_THREADS=value, GOTO_NUM_THREADS=value)
 
-    def test_mpi(self):
-        """The variables of an MPI launcher without one."""
-        self.same(OMPI_COMM_WORLD_SIZE="4", OMPI_COMM_WORLD_RANK="3", PMI_RANK="1", PMI_SIZE="2",
-                  SLURM_NTASKS="8", SLURM_PROCID="7", WORLD_SIZE="4", RANK="9", LOCAL_RANK="-1")
+    def test_launchers(self):
+        """What launchers set; but where an MPI's has started several, one that has no MPI does not
+        train by itself, to files that all of them would write to."""
+        self.same(SLURM_NTASKS="8", SLURM_PROCID="7", WORLD_SIZE="4", RANK="9", LOCAL_RANK="-1")
+        shutil.copy(EDEN, self.folder / "alone")
+        for name in "OMPI_COMM_WORLD", "PMI", "MV2_COMM_WORLD":
+            env = {**os.environ, f"{name}_SIZE": "4", f"{name}_RANK": "0"}
+            done = subprocess.run(["./alone", "train", *self.words, "a"], env=env, cwd=self.folder, timeout=60,
+                                  capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, 69, done.stderr)
+            self.assertIn("this eden has no MPI", done.stderr)
+            self.assertFalse((self.folder / "a").exists())
+            listed = subprocess.run(["./alone", "list"], env=env, cwd=self.folder, timeout=60, capture_output=True)
+            self.assertEqual((listed.returncode, listed.stderr), (0, b""))
 
     def test_clock(self):
         """Zones, and a clock that stands in 1970 and 2106 and jumps by days at every look: names

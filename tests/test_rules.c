@@ -25,7 +25,7 @@ static void say_hyper(const eden_hyper *h)
 static void say_slot(const eden_slot *slot)
 {
     static const char *const kinds[] = { "weights", "gradient", "state", "scratch", "sum" };
-    static const char *const shapes[] = { "full", "row", "column", "one" };
+    static const char *const shapes[] = { "full", "row", "column", "one", "each matrix" };
     SAY("  %s %s %s%s if %s\n", kinds[slot->kind], slot->name, shapes[slot->shape], slot->square ? " square" : "",
         slot->when);
 }
