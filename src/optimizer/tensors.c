@@ -68,7 +68,8 @@ static eden_status extent_of(const char *name, const eden_tensor *t, eden_extent
         uint64_t *side = d < first ? &matrices : t->ndim > 1 && d < first + split ? &rows : &cols;
         overflow |= __builtin_mul_overflow(*side, t->shape[d], side);
     }
-    overflow |= __builtin_mul_overflow(matrices, rows, &all) | __builtin_mul_overflow(all, cols, &x->count);
+    overflow |= __builtin_mul_overflow(matrices, rows, &all);
+    overflow |= __builtin_mul_overflow(all, cols, &x->count);
     overflow |= __builtin_mul_overflow(matrices, cols, &all);
     if (overflow || x->count > SIZE_MAX / 16)
         return eden_fail(error, EDEN_E_SHAPE, "tensor '%s' has more elements than memory has addresses",
