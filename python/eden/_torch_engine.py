@@ -58,7 +58,7 @@ class Engine(Keeper):
 
     @staticmethod
     def _words(group):
-        return tuple(group[key] for key in ("state", "master", "rounding", "split", "maximize"))
+        return (*(group[key] for key in ("state", "master", "rounding", "split", "maximize")), len(group["params"]))
 
     def _make_members(self, owner):
         """Groups of the library are those of PyTorch, by dtype: an epsilon can depend on it."""
@@ -174,7 +174,7 @@ class Engine(Keeper):
         numbers.update(master=count - 2, lost=count - 1)
         used = [name for name in numbers if any(name in m.slots for m in self.members)]
         self.columns = array("Q", [numbers[name] for name in used])
-        none = self.nothing = torch.zeros(())
+        none = self.nothing = torch.zeros((), dtype=torch.float32, device="cpu")
         self.counts = [state[m.param]["step"] if m.param in state else none for m in self.members]
         self.tensors = [m.slots.get(name) for m in self.members for name in used]
         self.complete = all(t is not None for t in self.tensors)
@@ -248,7 +248,7 @@ class Engine(Keeper):
             sizes = self.sizes if self.all_there else [n for g, n in zip(grads, self.sizes) if g is not None]
             if not self.dense and not self.contrary and all(map(_CONTIGUOUS, self.active)) \
                     and all(map(_CONTIGUOUS, there)) and all(map(operator.is_, map(_DTYPE, there), dtypes)) \
-                    and list(map(_NUMEL, there)) == sizes:
+                    and list(map(_NUMEL, there)) == sizes and not any(map(torch.Tensor.is_neg, there)):
                 return self.active, grads, ()
         except RuntimeError:  # of a layout that has no strides
             pass
@@ -265,6 +265,7 @@ class Engine(Keeper):
             if g.shape != m.param.shape:
                 raise ValueError_(f"the gradient of {m.who} is {tuple(g.shape)}, and the weights are "
                                   f"{tuple(m.param.shape)}")
+            g = g.resolve_neg()
             if m.param in self.contrary:
                 g = g.neg()
             if m.way == "dense":
@@ -283,6 +284,10 @@ class Engine(Keeper):
             gradients = array("Q", map(_DATA_PTR, grads))
         else:
             gradients = array("Q", [0 if g is None else g.data_ptr() for g in grads])
+        if 0 in gradients:
+            for m, g, at in zip(self.members, grads, gradients):
+                if not at and g is not None and m.extent.count:
+                    raise TypeError_(f"the gradient of {m.who} has no memory of its own: it is a {type(g).__name__}")
         counts = array("Q", map(_DATA_PTR, self.counts))
         state = self._state_addresses()
         if state != self.state_at:

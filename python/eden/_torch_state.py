@@ -122,7 +122,7 @@ class Keeper:
             count = float(bool(there)) if step is None else check_count(step, m.who)
             others = dict(kept)
             kept.clear()
-            kept["step"] = torch.tensor(count)
+            kept["step"] = torch.tensor(count, dtype=torch.float32, device="cpu")
             kept.update({k: v for k, v in others.items() if k != "step"})
         fresh = float(kept["step"]) == 0
         m.way = "rows" if m.param.is_contiguous() else "copy"
@@ -147,7 +147,7 @@ class Keeper:
         """A tensor of this layout with the state's values, the same one if it can be."""
         if value is None:
             if name == "master":
-                return m.param.detach().float().contiguous().clone()
+                return self._empty(m, layout).copy_(m.param.detach())
             return self._empty(m, layout)
         if not isinstance(value, torch.Tensor):
             raise TypeError_(f"{m.who}: its state {name!r} is {type(value).__name__}, not a tensor")
@@ -157,6 +157,8 @@ class Keeper:
             return value
         if layout.dtype == _native.Q8 or not value.is_floating_point() or value.numel() != layout.count:
             return self._translate(m, name, value, layout)
+        if [n for n in value.shape if n != 1] != [n for n in shape if n != 1]:
+            raise ValueError_(f"{m.who}: its state {name!r} is {tuple(value.shape)}, and {tuple(shape)} is needed")
         return self._empty(m, layout).copy_(value.detach().reshape(shape))
 
     def _kind(self, m, layout):
@@ -178,7 +180,7 @@ class Keeper:
     def _empty(self, m, layout):
         """Zeros of a layout, in the parameter's own order where it is in one."""
         dtype, shape = self._kind(m, layout)
-        return torch.zeros_like(m.param.detach(), dtype=dtype) if m.way == "dense" else torch.zeros(shape, dtype=dtype)
+        return torch.zeros_like(m.param.detach(), dtype=dtype) if m.way == "dense" else torch.zeros(shape, dtype=dtype, device="cpu")
 
     def _translate(self, m, name, value, layout):
         """State of another dtype or layout, through floats; refused if its size says that it is of another
@@ -198,7 +200,7 @@ class Keeper:
     def _decode(self, m, name, value, count):
         """The floats of state of 8 bits, which an optimizer that keeps it so reads."""
         handle, config = ctypes.c_void_p(), _native.Config(size=ctypes.sizeof(_native.Config), threads=1)
-        described, codes, floats = m.describe(), value.detach().contiguous().clone(), torch.empty(count)
+        described, codes, floats = m.describe(), value.detach().contiguous().clone(), torch.empty(count, dtype=torch.float32, device="cpu")
         described.state_dtype, read = _native.Q8, ctypes.c_uint64()
         _native.call("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
         try:
