@@ -103,6 +103,54 @@ static void test_weights(void)
     eden_optimizer_destroy(o);
 }
 
+/* Tensors that no gradient is of, copies, and tensors that come when steps have been taken. */
+static void test_other_weights(void)
+{
+    static float frozen[SMALL], late[SMALL], late_grad[SMALL];
+    static uint16_t copy[SMALL];
+    eden_optimizer *o = start(NULL);
+    eden_tensor t = eden_vector(frozen, NULL, SMALL);
+    t.flags = EDEN_FROZEN;
+    OK(eden_add_tensor(o, "frozen", &t, NULL, error));
+    frozen[1] = is_last() ? 1 : 0;
+    REFUSED(eden_step(o, error), EDEN_E_MISMATCH, "hash of the weights of frozen");
+    OK(eden_mpi_broadcast(o, error));
+    OK(eden_step(o, error));
+    t = eden_vector(late, late_grad, SMALL);
+    late[0] = is_last() ? 1 : 0;
+    OK(eden_add_tensor(o, "late", &t, NULL, error));
+    REFUSED(eden_step(o, error), EDEN_E_MISMATCH, "hash of the weights of late");
+    late[0] = 0;
+    OK(eden_step(o, error));
+    eden_optimizer_destroy(o);
+    o = start(NULL);
+    t.copy = copy, t.copy_dtype = EDEN_BF16;
+    copy[2] = (uint16_t)is_last();
+    OK(eden_add_tensor(o, "copied", &t, NULL, error));
+    REFUSED(eden_step(o, error), EDEN_E_MISMATCH, "hash of the copy of copied");
+    OK(eden_mpi_broadcast(o, error));
+    OK(eden_step(o, error));
+    eden_optimizer_destroy(o);
+}
+
+/* What a rank refuses without a look at the others: they hear of it. */
+static void test_arguments(void)
+{
+    eden_optimizer *o = NULL;
+    eden_mpi_config mpi = EDEN_MPI_CONFIG_INIT;
+    mpi.timeout = 60;
+    if (is_last()) mpi.fixed_order = 2;
+    REFUSED(eden_mpi_optimizer_create(&o, MPI_COMM_WORLD, "adam", NULL, &mpi, error), EDEN_E_VALUE, "fixed_order = 2");
+    if (is_last()) mpi.fixed_order = 0, mpi.bucket_bytes = 7;
+    REFUSED(eden_mpi_optimizer_create(&o, MPI_COMM_WORLD, "adam", NULL, &mpi, error), EDEN_E_VALUE, "bucket_bytes = 7");
+    mpi.bucket_bytes = 0;
+    if (is_last()) mpi.size = 1;
+    REFUSED(eden_mpi_optimizer_create(&o, MPI_COMM_WORLD, "adam", NULL, &mpi, error), EDEN_E_ARGUMENT, "INIT");
+    REFUSED(eden_mpi_optimizer_create(is_last() ? NULL : &o, MPI_COMM_WORLD, "adam", NULL, NULL, error),
+            EDEN_E_ARGUMENT, "optimizer is NULL");
+    CHECK(!o, "a refused call wrote its result");
+}
+
 static double odd(uint64_t step, void *context) { return step == 2 && context ? NAN : 1; }
 
 static void test_one_refuses(void)
@@ -270,6 +318,8 @@ int main(int argc, char **argv)
         test_tensors();
         test_creation();
         test_weights();
+        test_other_weights();
+        test_arguments();
         test_one_refuses();
         test_absent();
     }
