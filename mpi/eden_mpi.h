@@ -44,7 +44,8 @@
  *   Bytes    gradients and weights travel as they are stored (beyond 64 ranks gradients as
  *            floats), and the weights' copies not at all where they can be made of them:
  *            weights of bf16 with EDEN_MASTER halve what goes to all.
- *   Threads  MPI is called by the thread that makes the call, and by no other.
+ *   Threads  MPI is called by the thread that makes the call, and by no other; if that is not
+ *            the one that called MPI_Init(), creation wants MPI_THREAD_SERIALIZED.
  *
  * Not yet over ranks, and refused (EDEN_E_ORDER): eden_step_tensor(), averages read with
  * eden_get_average(), state read or lent, and eden_save() of more than weights; see

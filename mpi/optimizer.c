@@ -307,6 +307,7 @@ eden_status eden_mpi_broadcast(eden_optimizer *o, eden_error *error)
     eden_status status = eden_steps(o) ? eden_mpi_fail(error, EDEN_E_ORDER, "eden_mpi_broadcast: weights are alike once "
                                                        "a step has been taken") : EDEN_OK;
     status = eden_mpi_all(world_of(eden_backend_of(o)), status, error);
+    if (!status) status = eden_mpi_same_tensors(world_of(eden_backend_of(o)), error);
     for (size_t i = 0; i < eden_tensor_count(o) && !status; i++) {
         eden_tensor t;
         const uint64_t count = eden_backend_tensor(o, i, &t);

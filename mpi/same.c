@@ -63,11 +63,9 @@ eden_status eden_mpi_compare_builds(world *w, eden_error *error)
     return status ? status : eden_mpi_same_builds((const build *)(const void *)w->cards, w->backend.ranks, error);
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------ */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
-/* Of a file, or of the manifest of a folder, whose checksum is of all that the folder's files
- * have. */
-typedef struct { uint64_t hash, step, generation; char zeros[CARD - 3 * sizeof(uint64_t)]; } identity;
+#define FIRST_HASH UINT64_C(0xcbf29ce484222325)
 
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
@@ -75,6 +73,33 @@ static uint64_t hash_text(uint64_t hash, const char *text)
     while (*text++);
     return hash;
 }
+
+typedef struct { uint64_t hash, count; char zeros[CARD - 2 * sizeof(uint64_t)]; } model;
+
+eden_status eden_mpi_same_tensors(world *w, eden_error *error)
+{
+    model mine = { .hash = FIRST_HASH, .count = eden_tensor_count(w->optimizer) };
+    char others[100];
+    for (size_t i = 0; i < mine.count; i++) {
+        eden_tensor t;
+        const uint64_t count = eden_backend_tensor(w->optimizer, i, &t);
+        const uint64_t widths = width_of(t.dtype) + (t.copy ? 16 * width_of(t.copy_dtype) : 0);
+        mine.hash = hash_text(mine.hash, eden_tensor_name(w->optimizer, i));
+        mine.hash = ((mine.hash ^ count) * 0x9e3779b97f4a7c15u ^ widths) * 0x9e3779b97f4a7c15u;
+    }
+    const eden_status status = eden_mpi_show(w, &mine, error);
+    if (status || first_other(w->cards, w->backend.ranks) >= w->backend.ranks) return status;
+    return eden_mpi_fail(error, EDEN_E_MISMATCH, "the ranks differ: %s other tensors than rank 0, which has %" PRIu64
+                         "; add the same on every rank, in the same order",
+                         eden_mpi_list_others(w->cards, w->backend.ranks, others),
+                         ((const model *)(const void *)w->cards)->count);
+}
+
+/* ---- checkpoints ------------------------------------------------------------------------------ */
+
+/* Of a file, or of the manifest of a folder, whose checksum is of all that the folder's files
+ * have. */
+typedef struct { uint64_t hash, step, generation; char zeros[CARD - 3 * sizeof(uint64_t)]; } identity;
 
 static uint64_t number_at(const eden_file *file, const char *key)
 {
@@ -96,7 +121,7 @@ static eden_status identify(identity *mine, const char *path, eden_error *error)
     }
     const eden_status status = eden_file_open(&file, path, error);
     if (status) return status;
-    mine->hash = UINT64_C(0xcbf29ce484222325);
+    mine->hash = FIRST_HASH;
     for (size_t i = 0; (key = eden_file_key(file, i)); i++)
         mine->hash = hash_text(hash_text(mine->hash, key), eden_file_value(file, key));
     if ((sum = eden_file_value(file, "eden.sum"))) mine->hash = hash_text(mine->hash, sum);

@@ -103,6 +103,9 @@ typedef struct { uint64_t order; char version[CARD - sizeof(uint64_t)]; } build;
 eden_status eden_mpi_same_builds(const build *builds, uint32_t ranks, eden_error *error);
 eden_status eden_mpi_compare_builds(world *w, eden_error *error);
 
+/* Has every rank tensors of the same names and sizes? Weights may differ. */
+eden_status eden_mpi_same_tensors(world *w, eden_error *error);
+
 /* Do all ranks see the same checkpoint at `path`? */
 eden_status eden_mpi_same_checkpoint(world *w, const char *path, eden_error *error);
 
