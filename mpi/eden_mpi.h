@@ -44,6 +44,9 @@
  *   Bytes    gradients and weights travel as they are stored (beyond 64 ranks gradients as
  *            floats), and the weights' copies not at all where they can be made of them:
  *            weights of bf16 with EDEN_MASTER halve what goes to all.
+ *   Memory   besides weights and gradients a rank has 1/W of the state with a value for each
+ *            weight, all other state, messages of `bucket_bytes`, and 3 bytes for every 1024
+ *            weights of the model; with `fixed_order` 4 bytes a weight of its shard.
  *   Threads  MPI is called by the thread that makes the call, and by no other; if that is not
  *            the one that called MPI_Init(), creation wants MPI_THREAD_SERIALIZED.
  *
