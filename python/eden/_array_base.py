@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import re
 import threading
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 
-from . import _arrays, _native
+from . import _arrays, _native, _words
 from ._array_members import STORAGE, Member, Pack, flag, one_of
 from ._classes import bind
 from ._native import NameError_, TypeError_, ValueError_, lib
@@ -68,9 +67,7 @@ _OURS = {"lookahead_begin": "lookahead", "lookahead_end": "leaving lookahead", "
 
 def translate(text):
     """A sentence about C's names in those of this module."""
-    text = re.sub(r"\bconfig\.", "", text)
-    text = re.sub(r"\bEDEN_([A-Z0-9_]+)", lambda m: _OURS.get(m[1].lower(), repr(m[1].lower())), text)
-    return re.sub(r"\beden_(\w+)", lambda m: _OURS.get(m[1], m[1]), text)
+    return _words.translate(text, _OURS)
 
 
 def call(name, *arguments):

@@ -92,7 +92,11 @@ class Optimizer(torch.optim.Optimizer):
         returns. With lookahead=True it is called where the weights look ahead."""
         if closure is not None and not self._ahead and any(group.get("lookahead") for group in self.param_groups):
             with self.lookahead():
-                return self.step(closure)
+                return self._step_with(closure)
+        return self._step_with(closure)
+
+    def _step_with(self, closure):
+        """A step where the weights are now; without the hooks, which are PyTorch's wrapper around step()."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -5,11 +5,15 @@ those that a step can use: the same ones where they can be.
 """
 import ctypes
 import math
+import re
+import warnings
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from . import _native
 from ._native import FULL, MAX_DIMS, ROW, DeviceError, TypeError_, ValueError_, lib
+from ._words import translate
 
 _DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
 _STORED = {_native.F32: torch.float32, _native.BF16: torch.bfloat16, _native.F16: torch.float16}
@@ -20,7 +24,12 @@ _MASTERS = {"f32": _native.MASTER, "split": _native.SPLIT}
 # ---- what may be a parameter ------------------------------------------------------------
 
 def check_parameter(p, who, now=True, fused=False):
-    """Refuse a tensor that cannot be updated, by name. Before a step it may still be on no device."""
+    """Refuse a tensor that cannot be updated, by name. Before a step it may still be on no device, or without a
+    shape."""
+    if is_lazy(p):
+        if now:
+            raise ValueError_(f"{who} has no shape yet; let the model compute something, and a lazy module makes it")
+        return
     if p.layout is not torch.strided:
         raise TypeError_(f"{who} is {p.layout}; Eden updates dense tensors")
     if p.device.type != "cpu" and (now or p.device.type != "meta"):
@@ -32,6 +41,32 @@ def check_parameter(p, who, now=True, fused=False):
     if any(size > 1 and stride == 0 for size, stride in zip(p.shape, p.stride())):
         raise TypeError_(f"{who} is expanded: several of its elements are one in memory, and a step would "
                          "update that several times; give it clone()")
+    if now and _lies_nowhere(p):
+        raise TypeError_(no_memory(who, p))
+
+
+_PLAIN = torch.Tensor, torch.nn.Parameter
+
+
+def no_memory(what, t):
+    """Words for a tensor whose elements lie nowhere."""
+    if type(t) in _PLAIN:
+        return f"{what} has no memory: it was freed, as untyped_storage().resize_(0) does, or stands for others, as in vmap"
+    return f"{what} has no memory of its own: it is a {type(t).__name__}"
+
+
+def _lies_nowhere(t):
+    """Tensors that only stand for one have no address, and some warn who asks for it."""
+    if not t.numel():
+        return False
+    try:
+        if type(t) in _PLAIN:
+            return not t.data_ptr()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return not t.data_ptr()
+    except RuntimeError:
+        return True
 
 
 def check_count(step, who):
@@ -76,11 +111,11 @@ def storage_of(group, p, who):
 
 class Member:
     """One parameter that is updated."""
-    __slots__ = ("param", "group", "name", "who", "shape", "split", "matrices", "extent", "state_dtype", "rounding",
+    __slots__ = ("param", "group", "who", "shape", "split", "matrices", "extent", "state_dtype", "rounding",
                  "c_name", "way", "strides", "slots")
 
     def __init__(self, param, group, name, who, options):
-        self.param, self.group, self.name, self.who = param, group, name, who
+        self.param, self.group, self.who = param, group, who
         self.state_dtype, self.rounding = storage_of(options, param, who)
         self.shape, self.split = tuple(param.shape), options["split"] or 0
         # PyTorch's rules that factor see a matrix in each of the last two dimensions.
@@ -92,7 +127,7 @@ class Member:
         if len(self.shape) == 1:
             rows, cols = 1, param.numel()
         self.extent = _native.Extent(param.numel(), rows, cols, matrices if self.matrices else 0)
-        self.c_name = _native.encode(name, "a parameter's name")
+        self.c_name = name.encode()  # a number: names may be anything, and two of one name in two groups
         self.slots = {}        # slot -> its tensor, in the order of the columns
         self.way = "rows"      # or "dense": in the parameter's own order; or "copy"
         self.strides = None    # of the parameter, where its state is in its order
@@ -110,37 +145,79 @@ class Member:
 
 class Keeper:
     """The part of an engine that brings state to the library's layout; the engine has handle and spelling."""
+    _OURS = {"lookahead_begin": "lookahead", "lookahead_end": "leaving lookahead"}
+
+    def _say(self, text):
+        """The library's sentence in the words of here: parameters as they are called, PyTorch's names of state."""
+        text = text.replace("wants eden_lookahead_begin() before each gradient is computed", "wants gradients from "
+                            "where the weights look ahead: use step(closure), or `with optimizer.lookahead():` around "
+                            "backward() and step()")
+        text = re.sub(r"(?:tensor |parameter )?'(\d+)'", lambda m: self.whose.get(m[1], m[0]), text)
+        text = re.sub(r"'group (\d+)'", lambda m: str(self.native[int(m[1])][0]), text)
+        text = re.sub(r"\bstate (\w+) of\b", lambda m: f"state {self._key(m[1])!r} of", text)
+        return translate(text, self._OURS)
+
+    def _refusal(self, status, error):
+        return _native.failure(status, self._say(error.text.decode("utf-8", "replace")))
+
+    def _ask(self, name, *arguments):
+        """Call the library; what it refuses is said in the words of here."""
+        try:
+            _native.call(name, *arguments)
+        except _native.Error as error:
+            raise type(error)(self._say(str(error))) from None
+
+    def _key(self, slot):
+        """What state is called in PyTorch's dicts."""
+        return self.spelling.state_name.get(slot, slot)
 
     def _adopt(self, m, kept):
         """Bring one parameter's state to the library's layout; make what is missing."""
-        names = self.spelling.state_name
         slots = [slot.name for slot in self.rule.slots] + ["master", "lost"]
-        there = [name for name in slots if names.get(name, name) in kept]
+        there = [name for name in slots if kept.get(self._key(name)) is not None]
         step = kept.get("step")
         if not isinstance(step, torch.Tensor) or step.dtype is not torch.float32 or step.numel() != 1 \
-                or step.device.type != "cpu":
+                or step.device.type != "cpu" or step.is_neg():
             count = float(bool(there)) if step is None else check_count(step, m.who)
             others = dict(kept)
             kept.clear()
             kept["step"] = torch.tensor(count, dtype=torch.float32, device="cpu")
             kept.update({k: v for k, v in others.items() if k != "step"})
-        fresh = float(kept["step"]) == 0
-        m.way = "rows" if m.param.is_contiguous() else "copy"
+        plain = not m.param.is_neg()
+        m.way = "rows" if m.param.is_contiguous() and plain else "copy"
         layouts = {name: self._layout(m, name) for name in slots}
-        if m.way == "copy" and is_dense(m.param) and all(
+        own = [slot.name for slot in self.rule.slots]
+        if float(kept["step"]) and not any(name in there for name in own) \
+                and any(layouts[name].count for name in own):
+            # Steps without state do not count for the first with it, such as that of a momentum that comes.
+            kept["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
+        fresh = float(kept["step"]) == 0
+        if m.way == "copy" and plain and is_dense(m.param) and all(
                 y.shape == FULL and y.dtype != _native.Q8 for y in layouts.values() if y.count or not y.bytes):
             m.way, m.strides = "dense", m.param.stride()
         m.slots = {}
         for name, layout in layouts.items():
-            key = names.get(name, name)
+            key = self._key(name)
             if not layout.count:  # what is there stays, as PyTorch has it, for when it is asked for again
                 continue
             kept[key] = m.slots[name] = self._fit(m, name, None if fresh else kept.get(key), layout)
+        if not m.extent.count:
+            self._keep_nothing(m, kept)
+
+    def _keep_nothing(self, m, kept):
+        """State of no elements, which the library has no use for, and PyTorch misses."""
+        width = len(self.rule.hypers)
+        values = (ctypes.c_double * width)(*self.values[m.group * width:(m.group + 1) * width])
+        for slot in self.rule.slots:
+            key = self._key(slot.name)
+            if slot.shape == FULL and kept.get(key) is None \
+                    and lib.eden_rule_slot_length(self.rule.at, slot.index, values, _native.Extent(1, 1, 1, 0)):
+                kept[key] = torch.zeros_like(m.param.detach(), dtype=_STORED.get(m.state_dtype, torch.uint8))
 
     def _layout(self, m, name):
         layout = _native.Layout(size=ctypes.sizeof(_native.Layout))
         if m.extent.count:
-            _native.call("eden_state_layout", self.handle, m.c_name, name.encode(), ctypes.byref(layout))
+            self._ask("eden_state_layout", self.handle, m.c_name, name.encode(), ctypes.byref(layout))
         return layout
 
     def _fit(self, m, name, value, layout):
@@ -150,15 +227,18 @@ class Keeper:
                 return self._empty(m, layout).copy_(m.param.detach())
             return self._empty(m, layout)
         if not isinstance(value, torch.Tensor):
-            raise TypeError_(f"{m.who}: its state {name!r} is {type(value).__name__}, not a tensor")
+            raise TypeError_(f"{m.who}: its state {self._key(name)!r} is {type(value).__name__}, not a tensor")
         dtype, shape = self._kind(m, layout)
+        if value.device.type == "cpu" and _lies_nowhere(value):
+            raise TypeError_(no_memory(f"{m.who}: its state {self._key(name)!r}", value))
         in_order = value.stride() == m.param.stride() if m.way == "dense" else value.is_contiguous()
-        if value.dtype is dtype and value.shape == shape and in_order and value.device.type == "cpu":
+        if value.dtype is dtype and value.shape == shape and in_order and value.device.type == "cpu" \
+                and not value.is_neg():
             return value
         if layout.dtype == _native.Q8 or not value.is_floating_point() or value.numel() != layout.count:
             return self._translate(m, name, value, layout)
         if [n for n in value.shape if n != 1] != [n for n in shape if n != 1]:
-            raise ValueError_(f"{m.who}: its state {name!r} is {tuple(value.shape)}, and {tuple(shape)} is needed")
+            raise ValueError_(f"{m.who}: its state {self._key(name)!r} is {tuple(value.shape)}, and {tuple(shape)} is needed")
         return self._empty(m, layout).copy_(value.detach().reshape(shape))
 
     def _kind(self, m, layout):
@@ -188,13 +268,13 @@ class Keeper:
         if value.is_floating_point() and value.numel() == layout.count:
             result = self._empty(m, layout)
             floats = value.detach().to(torch.float32).contiguous()
-            _native.call("eden_set_state", self.handle, m.c_name, name.encode(), result.data_ptr(), layout.bytes)
-            _native.call("eden_put_state", self.handle, m.c_name, name.encode(), floats.data_ptr(), layout.count)
+            self._ask("eden_set_state", self.handle, m.c_name, name.encode(), result.data_ptr(), layout.bytes)
+            self._ask("eden_put_state", self.handle, m.c_name, name.encode(), floats.data_ptr(), layout.count)
             return result
         coded = layout.count + -layout.count % 64 + 4 * -(-layout.count // 256)
         if value.dtype is torch.uint8 and value.numel() == coded and layout.shape == FULL:
             return self._empty(m, layout).copy_(self._decode(m, name, value, layout.count).view(m.param.shape))
-        raise ValueError_(f"{m.who}: its state {self.spelling.state_name.get(name, name)!r} is {tuple(value.shape)} of {value.dtype}, and "
+        raise ValueError_(f"{m.who}: its state {self._key(name)!r} is {tuple(value.shape)} of {value.dtype}, and "
                           f"{layout.count} values are needed")
 
     def _decode(self, m, name, value, count):
@@ -202,14 +282,14 @@ class Keeper:
         handle, config = ctypes.c_void_p(), _native.Config(size=ctypes.sizeof(_native.Config), threads=1)
         described, codes, floats = m.describe(), value.detach().contiguous().clone(), torch.empty(count, dtype=torch.float32, device="cpu")
         described.state_dtype, read = _native.Q8, ctypes.c_uint64()
-        _native.call("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
+        self._ask("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
         try:
             for hyper in self.rule.hypers:
-                _native.call("eden_set", handle, None, hyper.name.encode(),
+                self._ask("eden_set", handle, None, hyper.name.encode(),
                              self.values[m.group * len(self.rule.hypers) + hyper.index])
-            _native.call("eden_add_tensor", handle, m.c_name, ctypes.byref(described), None)
-            _native.call("eden_set_state", handle, m.c_name, name.encode(), codes.data_ptr(), codes.numel())
-            _native.call("eden_get_state", handle, m.c_name, name.encode(), floats.data_ptr(), count,
+            self._ask("eden_add_tensor", handle, m.c_name, ctypes.byref(described), None)
+            self._ask("eden_set_state", handle, m.c_name, name.encode(), codes.data_ptr(), codes.numel())
+            self._ask("eden_get_state", handle, m.c_name, name.encode(), floats.data_ptr(), count,
                          ctypes.byref(read))
         finally:
             lib.eden_optimizer_destroy(handle)

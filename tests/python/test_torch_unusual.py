@@ -1,5 +1,6 @@
 """What programs rarely do to their tensors, and PyTorch takes: orders in memory beside storage of Eden's own,
-another default dtype, parameters that change groups, gradients with a pending sign."""
+another default dtype, parameters that change groups, pending signs, tensors of no elements or of no memory."""
+import copy
 import unittest
 
 try:
@@ -59,6 +60,172 @@ class Unusual(unittest.TestCase):
         self.assertTrue(w.grad.is_neg())
         eden.torch.SGD([w], lr=0.1).step()
         self.assertAlmostEqual(float(w.detach()), 1.1, places=6)
+
+    def test_pending_sign_of_weights(self):
+        """Also where it comes later, at the same address, and in an order of their own."""
+        for shape, name in (((6,), "SGD"), ((4, 3), "AdamW"), ((2, 3, 4, 4), "Adam")):
+            ends = []
+            for module in torch.optim, eden.torch:
+                w = torch.linspace(-1, 1, torch.Size(shape).numel()).view(shape)
+                w = w.to(memory_format=torch.channels_last) if len(shape) == 4 else w.t() if len(shape) == 2 else w
+                p = torch.nn.Parameter(torch._neg_view(w.clone()))
+                optimizer = getattr(module, name)([p], lr=0.1)
+                for step in range(6):
+                    if step in (2, 4):
+                        p.data = torch._neg_view(p.data) if step == 2 else torch._neg_view(p.data.neg())
+                    p.grad = torch.linspace(0.5, -1, p.numel()).view(p.shape)
+                    optimizer.step()
+                ends.append(p.detach().resolve_neg().clone())
+            self.assertLess((ends[0] - ends[1]).abs().max(), 1e-6)
+
+    def test_pending_sign_of_state(self):
+        ends = []
+        for module in torch.optim, eden.torch:
+            w = torch.nn.Parameter(torch.ones(3))
+            optimizer = module.SGD([w], lr=0.1, momentum=0.9)
+            optimizer.state[w]["momentum_buffer"] = torch._neg_view(torch.ones(3))
+            w.grad = torch.ones(3)
+            optimizer.step()
+            ends.append(w.detach())
+        self.assertTrue(torch.allclose(*ends))
+
+    def test_another_shape_of_as_many(self):
+        """State is of the shape that was; PyTorch refuses as well."""
+        for options in {}, {"split": 1}:
+            w = torch.nn.Parameter(torch.ones(4, 6))
+            optimizer = eden.torch.Adafactor([w], **options)
+            w.grad = torch.ones(4, 6)
+            optimizer.step()
+            w.data = w.data.view(6, 4)
+            before = w.detach().clone()
+            w.grad = torch.ones(6, 4)
+            with self.assertRaisesRegex(ValueError, "parameter 0.*row_var"):
+                optimizer.step()
+            self.assertTrue(torch.equal(w, before))
+
+    def test_gradient_of_another_shape_of_as_many(self):
+        w = torch.nn.Parameter(torch.ones(4, 6))
+        w.grad = torch.ones(4, 6)
+        optimizer = eden.torch.SGD([w], lr=0.1)
+        optimizer.step()
+        w.data = w.data.view(6, 4)
+        with self.assertRaisesRegex(ValueError, r"gradient of parameter 0.*\(4, 6\)"):
+            optimizer.step()
+
+    def test_momentum_that_comes(self):
+        """Its first step takes the whole gradient, as PyTorch's does, however many steps there were without."""
+        for saved in False, True:
+            ends = []
+            for module in torch.optim, eden.torch:
+                w = torch.nn.Parameter(torch.ones(4))
+                optimizer = module.SGD([w], lr=0.1, dampening=0.5)
+                for step in range(9):
+                    group = optimizer.param_groups[0]
+                    group["momentum"] = (0.9, 0.0)[step < 3 or step == 5]
+                    if saved and step == 3:
+                        state = copy.deepcopy(optimizer.state_dict())
+                        optimizer = module.SGD([w], lr=0.3)
+                        optimizer.load_state_dict(state)
+                    w.grad = torch.linspace(-1, 1, 4) * (step + 1)
+                    optimizer.step()
+                ends.append(w.detach())
+            self.assertLess((ends[0] - ends[1]).abs().max(), 1e-6)
+
+    def test_a_buffer_that_is_none(self):
+        """As older PyTorch saves SGD's."""
+        w = torch.nn.Parameter(torch.ones(4))
+        there = torch.optim.SGD([w], lr=0.1, momentum=0.9, dampening=0.5)
+        w.grad = torch.ones(4)
+        there.step()
+        state = there.state_dict()
+        state["state"][0]["momentum_buffer"] = None
+        optimizer = eden.torch.SGD([w], lr=0.1, momentum=0.9, dampening=0.5)
+        optimizer.load_state_dict(state)
+        w.grad = torch.full((4,), 2.0)
+        optimizer.step()
+        self.assertTrue(torch.equal(optimizer.state[w]["momentum_buffer"], torch.full((4,), 2.0)))
+
+    def test_one_count_given_to_two(self):
+        ends = []
+        for shared in True, False:
+            step = torch.tensor(1.0)
+            a, b = (torch.nn.Parameter(torch.ones(2)) for _ in "ab")
+            optimizer = eden.torch.Adam([a, b], lr=0.1)
+            for w in a, b:
+                optimizer.state[w] = {"step": step if shared else step.clone(), "exp_avg": torch.zeros(2),
+                                      "exp_avg_sq": torch.zeros(2)}
+            for k in range(3):
+                a.grad = b.grad = torch.tensor([1.0, -0.5]) * (k + 1)
+                optimizer.step()
+            self.assertEqual([float(optimizer.state[w]["step"]) for w in (a, b)], [4, 4])
+            ends.append(b.detach())
+        self.assertTrue(torch.equal(*ends))
+
+    def test_one_buffer_given_to_two(self):
+        a, b = (torch.nn.Parameter(torch.ones(2)) for _ in "ab")
+        optimizer = eden.torch.SGD([a, b], lr=0.1, momentum=0.9)
+        buffer = torch.ones(2)
+        for w in a, b:
+            optimizer.state[w]["momentum_buffer"] = buffer
+            w.grad = torch.ones(2)
+        with self.assertRaisesRegex(eden.Error, "parameter 0 .*parameter 1 .*overlap"):
+            optimizer.step()
+
+    def test_hooks_of_a_lookahead(self):
+        w, seen = torch.nn.Parameter(torch.ones(3)), []
+        optimizer = eden.torch.SGD([w], lr=0.1, momentum=0.9, lookahead=True)
+        optimizer.register_step_pre_hook(lambda *_: seen.append("before"))
+        optimizer.register_step_post_hook(lambda *_: seen.append("after"))
+
+        def closure():
+            optimizer.zero_grad()
+            loss = (w * w).sum()
+            loss.backward()
+            return loss
+        self.assertEqual(float(optimizer.step(closure).detach()), 3)
+        self.assertEqual(seen, ["before", "after"])
+
+    def test_no_elements(self):
+        """They count their steps, and their state goes to PyTorch."""
+        for name, options in (("AdamW", {}), ("Adam", {"amsgrad": True}), ("SGD", {"momentum": 0.9}), ("RMSprop", {})):
+            kept = []
+            for module in torch.optim, eden.torch:
+                none, more = torch.nn.Parameter(torch.ones(0, 3)), torch.nn.Parameter(torch.ones(0))
+                optimizer = getattr(module, name)([none, more], lr=0.1, **options)
+                for k in range(3):
+                    none.grad, more.grad = torch.ones(0, 3), None if k else torch.ones(0)
+                    optimizer.step()
+                kept.append([{key: (value.shape, float(value) if key == "step" else None)
+                              for key, value in optimizer.state[w].items() if name != "SGD" or key != "step"}
+                             for w in (none, more)])
+            self.assertEqual(*kept)
+            self.assertEqual([float(optimizer.state[w]["step"]) for w in (none, more)], [3, 1])
+            there = getattr(torch.optim, name)([none, more], lr=0.1, **options)
+            there.load_state_dict(optimizer.state_dict())
+            there.step()
+
+    def test_no_memory(self):
+        """Freed, or a tensor that only stands for one: each is named."""
+        from torch._subclasses.fake_tensor import FakeTensorMode
+        with FakeTensorMode():
+            fake = torch.nn.Parameter(torch.ones(3))
+            fake.grad = torch.ones(3)
+
+        def freed(which):
+            w = torch.nn.Parameter(torch.ones(3))
+            optimizer = eden.torch.AdamW([w])
+            w.grad = torch.ones(3)
+            optimizer.step()
+            {"weights": w, "gradient": w.grad, "state": optimizer.state[w]["exp_avg"]}[which].untyped_storage().resize_(0)
+            optimizer.step()
+
+        def step_fake():
+            eden.torch.SGD([fake], lr=0.1).step()
+        for words, call in (("parameter 0 .*FakeTensor", step_fake), ("parameter 0 .*freed", lambda: freed("weights")),
+                            ("gradient of parameter 0 .*freed", lambda: freed("gradient")),
+                            ("parameter 0 .*exp_avg.*freed", lambda: freed("state"))):
+            with self.assertRaisesRegex(TypeError, words):
+                call()
 
     def test_state_of_another_shape(self):
         there, here = (torch.nn.Parameter(torch.ones(s)) for s in ((4, 6), (6, 4)))
