@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import warnings
 from multiprocessing import shared_memory
 
 import eden
@@ -251,6 +252,45 @@ class DLPack(Case):
         w.resize_(1 << 20)
         with self.assertRaisesRegex(ValueError, "resized or moved"):
             opt.step({"w": torch.zeros(4)})
+
+    def test_torch_pending(self):
+        """What DLPack does not carry: a sign or a conjugate to come."""
+        try:
+            import torch
+        except ImportError:
+            self.skipTest("PyTorch is not here")
+        w = torch.zeros(3)
+        opt = en.SGD({"w": w}, lr=0.5)
+        negative, conjugate = torch._neg_view(torch.ones(3)), torch.ones(3, dtype=torch.complex64).conj()
+        for wrong, words in ((negative, "pending sign.*resolve_neg"), (conjugate, "array 'v'|gradient of 'w'")):
+            with self.assertRaisesRegex(TypeError, words):
+                opt.step({"w": wrong})
+            with self.assertRaisesRegex(TypeError, words):
+                en.SGD({"v": wrong})
+        w.data = negative.data
+        with self.assertRaisesRegex((TypeError, ValueError), "the array 'w'"):
+            opt.step({"w": torch.ones(3)})
+
+    def test_torch_without_memory(self):
+        try:
+            import torch
+            from torch._subclasses.fake_tensor import FakeTensorMode
+        except ImportError:
+            self.skipTest("PyTorch is not here")
+        w, freed = torch.zeros(3), torch.ones(3)
+        opt = en.SGD({"w": w, "none": torch.zeros(0)}, lr=0.5)
+        freed.untyped_storage().resize_(0)
+        with FakeTensorMode():
+            fake = torch.ones(3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for wrong in freed, fake:
+                with self.assertRaisesRegex(TypeError, "gradient of 'w' has no memory"):
+                    opt.step({"w": wrong})
+                with self.assertRaisesRegex(TypeError, "array 'v' has no memory"):
+                    en.SGD({"v": wrong})
+        opt.step({"w": torch.ones(3), "none": torch.zeros(0)})
+        self.assertEqual((opt.steps, opt.steps_of("none"), w.tolist()), (1, 1, [-0.5] * 3))
 
     def test_jax(self):
         try:
