@@ -129,7 +129,7 @@ class Engine(Keeper):
             raw = owner._get_settings(group)
             if self.raw[i] is not None and raw == self.raw[i]:
                 continue
-            values = self.spelling.settings(group, epsilon)
+            values = self.spelling.settings(group, epsilon, later=True)
             self.values[i * width:(i + 1) * width] = array("d", values)
             changeable = any(isinstance(v, torch.Tensor) for v in raw)
             self.raw[i] = None if changeable else raw

@@ -200,7 +200,7 @@ class Keeper:
             key = self._key(name)
             if not layout.count:  # what is there stays, as PyTorch has it, for when it is asked for again
                 continue
-            kept[key] = m.slots[name] = self._fit(m, name, None if fresh else kept.get(key), layout)
+            kept[key] = m.slots[name] = self._fit(m, name, kept.get(key), layout, fresh)
         if not m.extent.count:
             self._keep_nothing(m, kept)
 
@@ -220,26 +220,31 @@ class Keeper:
             self._ask("eden_state_layout", self.handle, m.c_name, name.encode(), ctypes.byref(layout))
         return layout
 
-    def _fit(self, m, name, value, layout):
-        """A tensor of this layout with the state's values, the same one if it can be."""
-        if value is None:
-            if name == "master":
-                return self._empty(m, layout).copy_(m.param.detach())
-            return self._empty(m, layout)
+    def _fit(self, m, name, value, layout, fresh):
+        """A tensor of this layout with the state's values, or with those before the first step if that is to
+        come; the same one if it can be, since others may share it."""
+        if value is None or fresh:
+            start = value if value is not None and self._suits(m, value, layout) else self._empty(m, layout)
+            return start.copy_(m.param.detach()) if name == "master" else start.zero_()
         if not isinstance(value, torch.Tensor):
             raise TypeError_(f"{m.who}: its state {self._key(name)!r} is {type(value).__name__}, not a tensor")
-        dtype, shape = self._kind(m, layout)
         if value.device.type == "cpu" and _lies_nowhere(value):
             raise TypeError_(no_memory(f"{m.who}: its state {self._key(name)!r}", value))
-        in_order = value.stride() == m.param.stride() if m.way == "dense" else value.is_contiguous()
-        if value.dtype is dtype and value.shape == shape and in_order and value.device.type == "cpu" \
-                and not value.is_neg():
+        if self._suits(m, value, layout):
             return value
+        shape = self._kind(m, layout)[1]
         if layout.dtype == _native.Q8 or not value.is_floating_point() or value.numel() != layout.count:
             return self._translate(m, name, value, layout)
         if [n for n in value.shape if n != 1] != [n for n in shape if n != 1]:
             raise ValueError_(f"{m.who}: its state {self._key(name)!r} is {tuple(value.shape)}, and {tuple(shape)} is needed")
         return self._empty(m, layout).copy_(value.detach().reshape(shape))
+
+    def _suits(self, m, value, layout):
+        """Can the library use this tensor as it is?"""
+        if not isinstance(value, torch.Tensor) or (value.dtype, value.shape) != self._kind(m, layout):
+            return False
+        in_order = value.stride() == m.param.stride() if m.way == "dense" else value.is_contiguous()
+        return in_order and value.device.type == "cpu" and not value.is_neg() and not _lies_nowhere(value)
 
     def _kind(self, m, layout):
         """dtype and shape of a tensor for a layout."""

@@ -69,6 +69,57 @@ class Refusals(unittest.TestCase):
         eden.torch.SGD([p], lr=0.5, dampening=0.3).step()
         self.assertTrue(torch.equal(p, before - 0.5))
 
+    def test_idle_in_mid_run(self):
+        """What a class refuses may come to do nothing later, or in a group: PyTorch goes on."""
+        for name, options, change in (
+                ("SGD", {"momentum": 0.9, "nesterov": True}, {"momentum": 0.0}),
+                ("Adam", {"weight_decay": 0.1, "decoupled_weight_decay": True}, {"weight_decay": 0.0}),
+                ("Adam", {"decoupled_weight_decay": True}, {"weight_decay": 0.1})):
+            ends = []
+            for module in torch.optim, eden.torch:
+                p, q = weights(3, 3), weights(2, 3)
+                optimizer = getattr(module, name)([{"params": [p]}, {"params": [q], **change}], lr=0.1, **options)
+                for step in range(6):
+                    if step == 3:
+                        optimizer.param_groups[0].update(change)
+                        optimizer.load_state_dict(optimizer.state_dict())
+                    for w in p, q:
+                        w.grad = torch.linspace(-1, 1, w.numel()).view(w.shape)
+                    optimizer.step()
+                ends.append(torch.cat([p.detach(), q.detach()]))
+            self.assertLess((ends[0] - ends[1]).abs().max(), 1e-6, (name, options))
+
+    def test_states_of_torch_with_idle_settings(self):
+        p = weights(3)
+        for there, here in (("Adam", "Adam"), ("AdamW", "Adam"), ("AdamW", "AdamW")):
+            p.grad = torch.ones(3)
+            options = {"decoupled_weight_decay": True} if there == "Adam" else {}
+            theirs = getattr(torch.optim, there)([p], weight_decay=0.0, **options)
+            theirs.step()
+            optimizer = getattr(eden.torch, here)([p])
+            optimizer.load_state_dict(theirs.state_dict())
+            before = p.detach().clone()
+            optimizer.step()
+            self.assertGreater((p - before).abs().min(), 1e-4)
+
+    def test_states_that_cannot_be(self):
+        """What the class refuses is not loaded either, and nothing has changed then."""
+        p = weights(3)
+        for word in "differentiable", "capturable":
+            theirs = torch.optim.Adam([p], lr=0.25)
+            state = theirs.state_dict()
+            state["param_groups"][0][word] = True
+            optimizer = eden.torch.Adam([p], lr=0.1)
+            with self.assertRaisesRegex(ValueError, f"{word} = True.*param_groups"):
+                optimizer.load_state_dict(state)
+            self.assertEqual((optimizer.param_groups[0]["lr"], optimizer.param_groups[0][word]), (0.1, False))
+
+    def test_words_of_a_refusal(self):
+        with self.assertRaisesRegex(ValueError, "SGD: nesterov = True has no effect without momentum above 0"):
+            eden.torch.SGD([weights(2)], nesterov=True)
+        with self.assertRaisesRegex(ValueError, "SGD: decay = 'decoupled' has no effect without weight_decay"):
+            eden.torch.SGD([weights(2)], decay="decoupled")
+
     def test_keywords_that_there_are_not(self):
         p = weights(2)
         for words, call in (
