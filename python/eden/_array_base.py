@@ -75,7 +75,8 @@ def call(name, *arguments):
     try:
         _native.call(name, *arguments)
     except _native.Error as error:
-        raise type(error)(translate(str(error))) from None
+        error.args = (translate(str(error)),)
+        raise
 
 
 class _Use:

@@ -165,7 +165,8 @@ class Keeper:
         try:
             _native.call(name, *arguments)
         except _native.Error as error:
-            raise type(error)(self._say(str(error))) from None
+            error.args = (self._say(str(error)),)
+            raise
 
     def _key(self, slot):
         """What state is called in PyTorch's dicts."""
