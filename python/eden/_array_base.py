@@ -62,7 +62,8 @@ def _config(options):
 
 _OURS = {"lookahead_begin": "lookahead", "lookahead_end": "leaving lookahead", "swap_average": "averaged",
          "schedule_custom": "schedule", "load_as": "load", "get_at": "get", "set_text": "set", "add_tensor": "add",
-         "get_average": "average_of", "get_state": "state", "set_note": "notes", "no_average": "None"}
+         "get_average": "average_of", "get_state": "state", "set_note": "notes", "no_average": "None",
+         "master": "master = 'f32'", "split": "master = 'split'"}
 
 
 def translate(text):

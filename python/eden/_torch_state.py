@@ -145,7 +145,8 @@ class Member:
 
 class Keeper:
     """The part of an engine that brings state to the library's layout; the engine has handle and spelling."""
-    _OURS = {"lookahead_begin": "lookahead", "lookahead_end": "leaving lookahead"}
+    _OURS = {"lookahead_begin": "lookahead", "lookahead_end": "leaving lookahead", "master": "master = 'f32'",
+             "split": "master = 'split'"}
 
     def _say(self, text):
         """The library's sentence in the words of here: parameters as they are called, PyTorch's names of state."""

@@ -120,6 +120,30 @@ class Refusals(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "SGD: decay = 'decoupled' has no effect without weight_decay"):
             eden.torch.SGD([weights(2)], decay="decoupled")
 
+    def test_sentences_say_what_python_calls_it(self):
+        """What the library itself refuses, in a step."""
+        def step(kind, p, g=1.0, **options):
+            p.grad = torch.full_like(p, g)
+            kind([("wide", p)], **options).step()
+
+        def shared():
+            p, q = (torch.nn.Parameter(weights(4).detach()) for _ in "pq")
+            q.data = p.data
+            p.grad, q.grad = torch.ones(4), torch.ones(4)
+            eden.torch.SGD([p, q]).step()
+        for words, call in (
+                ("parameter 'wide'.* cannot be 'q8'; use 'bf16'",
+                 lambda: step(eden.torch.Adafactor, weights(3, 4), state="q8")),
+                (r"weights of parameter 0 \(of group 0, \(4,\)\) and the weights of parameter 1 .* overlap", shared),
+                ("gradient of parameter 'wide' is NaN at element 0",
+                 lambda: step(eden.torch.SGD, weights(3), float("nan"), nonfinite="refuse")),
+                ("parameter 'wide': lookahead = 1 .* wants 'f32', master = 'f32' or master = 'split'",
+                 lambda: step(eden.torch.SGD, torch.nn.Parameter(weights(3).detach().bfloat16()), momentum=0.9,
+                              lookahead=True))):
+            with self.assertRaisesRegex(eden.Error, words) as caught:
+                call()
+            self.assertNotRegex(str(caught.exception), r"(?i)eden_|config\.|tensor '|'0'")
+
     def test_keywords_that_there_are_not(self):
         p = weights(2)
         for words, call in (
