@@ -355,10 +355,14 @@ class Engine(Keeper):
         return array("Q", [0 if t is None else t.data_ptr() for t in self.tensors])
 
 
-def _mark_changed(params):
-    """Tell autograd that these were written, as an operation of its own would."""
-    try:
-        torch.autograd.graph.increment_version(params)
-    except TypeError:  # one at a time, in PyTorch before 2.6
-        for p in params:
-            torch.autograd.graph.increment_version(p)
+def _mark_each(params):
+    for p in params:
+        torch.autograd.graph.increment_version(p)
+
+
+# Tell autograd that these were written, as an operation of its own would.
+try:
+    torch.autograd.graph.increment_version(())
+    _mark_changed = torch.autograd.graph.increment_version
+except (TypeError, RuntimeError):  # one at a time, in PyTorch before 2.6
+    _mark_changed = _mark_each
