@@ -15,7 +15,7 @@ from ._torch_state import check_count, check_parameter, storage_of
 GROUP_OPTIONS = {"state": None, "master": None, "rounding": "nearest", "split": None}
 PYTORCH = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
 OPTIONS = {"clip_norm": 0.0, "clip_value": 0.0, "nonfinite": "apply", "threads": None, "seed": 0}
-_is_compiling = getattr(torch.compiler, "is_compiling", lambda: False)
+_is_compiling = getattr(torch.compiler, "is_compiling", None) or torch._utils.is_compiling  # before 2.3
 
 
 class _Kept:
