@@ -5,13 +5,14 @@ import itertools
 import unittest
 import warnings
 
-from torch_world import CASES, OPTIONS, eden, gap, gradients, make, run, torch, values, weights
+from torch_world import CASES, OPTIONS, eden, gap, gradients, make, newest, run, torch, values, weights
 
 from torch.optim import lr_scheduler as schedule
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 
 class Classes(unittest.TestCase):
+    @newest
     def test_defaults_are_torchs(self):
         for name in OPTIONS:
             theirs = inspect.signature(getattr(torch.optim, name)).parameters
@@ -73,6 +74,7 @@ class Classes(unittest.TestCase):
 
 
 class Groups(unittest.TestCase):
+    @newest
     def test_names_of_any_kind(self):
         """Names are for people: two groups may use one, and it may be empty, long, or anything."""
         for first, second in (("weight", "weight"), ("", "x" * 500), ("__metadata__", "a\0b\n"), ("0", "1"), ("1", "0")):
@@ -282,6 +284,7 @@ class Clipping(unittest.TestCase):
         a.step(), b.step(), c.step()
         self.assertLess(max(gap(two, one), gap(three, one)), 1e-7)
 
+    @newest
     def test_grad_scaler(self):
         ends = []
         for module in (torch.optim, eden.torch):
@@ -334,6 +337,7 @@ class Schedules(unittest.TestCase):
             schedulers.step(*([1.0] if isinstance(schedulers, schedule.ReduceLROnPlateau) else []))
         return rates, params
 
+    @newest
     def test_every_kind(self):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -345,6 +349,7 @@ class Schedules(unittest.TestCase):
                     self.assertGreater(len(set(ours)), 1)
                     self.assertLess(gap(our_end, their_end), 3e-6)
 
+    @newest
     def test_no_kind_is_forgotten(self):
         known = {name for name, kind in vars(schedule).items() if isinstance(kind, type)
                  and issubclass(kind, schedule.LRScheduler) and not name.startswith("_")}

@@ -64,7 +64,8 @@ class WithTorch(unittest.TestCase):
                             p.grad = q.grad.clone()
                     for p, q in zip(own, params) if step else ():
                         for key, kept in peer.state[q].items():
-                            optimizer.state[p][key].copy_(kept)
+                            if kept is not None:
+                                optimizer.state[p][key].copy_(kept)
                     # Doubles take over state of floats, and 100 steps of the referee cost what 5 show.
                     exact = exactly(name, options, params, peer.state_dict()) if step % 20 == 19 else None
                     peer.step(), optimizer.step()

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import unittest
 
-from torch_world import torch  # noqa: F401  (skips without PyTorch)
+from torch_world import newest, torch  # noqa: F401  (skips without PyTorch)
 
 import eden
 
@@ -69,6 +69,7 @@ class Refusals(unittest.TestCase):
         eden.torch.SGD([p], lr=0.5, dampening=0.3).step()
         self.assertTrue(torch.equal(p, before - 0.5))
 
+    @newest
     def test_idle_in_mid_run(self):
         """What a class refuses may come to do nothing later, or in a group: PyTorch goes on."""
         for name, options, change in (
@@ -89,6 +90,7 @@ class Refusals(unittest.TestCase):
                 ends.append(torch.cat([p.detach(), q.detach()]))
             self.assertLess((ends[0] - ends[1]).abs().max(), 1e-6, (name, options))
 
+    @newest
     def test_states_of_torch_with_idle_settings(self):
         p = weights(3)
         for there, here in (("Adam", "Adam"), ("AdamW", "Adam"), ("AdamW", "AdamW")):
@@ -120,6 +122,7 @@ class Refusals(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "SGD: decay = 'decoupled' has no effect without weight_decay"):
             eden.torch.SGD([weights(2)], decay="decoupled")
 
+    @newest
     def test_sentences_say_what_python_calls_it(self):
         """What the library itself refuses, in a step."""
         def step(kind, p, g=1.0, **options):
@@ -155,6 +158,7 @@ class Refusals(unittest.TestCase):
             with self.assertRaisesRegex(eden.InvalidTypeError, words):
                 call()
 
+    @newest
     def test_in_the_words_that_are_known(self):
         """Programs look for PyTorch's own sentences."""
         p = torch.nn.Parameter(torch.zeros(2))
@@ -168,6 +172,7 @@ class Refusals(unittest.TestCase):
                 with self.assertRaisesRegex(ValueError, words):
                     getattr(module, name)([p], **options)
 
+    @newest
     def test_fused_on_no_device(self):
         for module in (torch.optim, eden.torch):
             p = torch.nn.Parameter(torch.zeros(2, device="meta"))
@@ -233,7 +238,7 @@ class Eight(unittest.TestCase):
     def test_to_floats(self):
         for name, keys in (("Adam", ("exp_avg", "exp_avg_sq")), ("SGD", ("momentum_buffer",))):
             p = weights(30, 40)
-            words = {"momentum": 0.9} if name == "SGD" else {}
+            words = {"lr": 1e-3, "momentum": 0.9} if name == "SGD" else {}
             small, wide = (getattr(eden.torch, name)([p], **words, **more) for more in ({"state": "q8"}, {}))
             exact = getattr(torch.optim, name)([weights(30, 40)], **words)
             for _ in range(3):

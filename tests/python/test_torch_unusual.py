@@ -195,7 +195,7 @@ class Unusual(unittest.TestCase):
                 for k in range(3):
                     none.grad, more.grad = torch.ones(0, 3), None if k else torch.ones(0)
                     optimizer.step()
-                kept.append([{key: (value.shape, float(value) if key == "step" else None)
+                kept.append([{key: (torch.as_tensor(value).shape, float(value) if key == "step" else None)
                               for key, value in optimizer.state[w].items() if name != "SGD" or key != "step"}
                              for w in (none, more)])
             self.assertEqual(*kept)

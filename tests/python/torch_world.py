@@ -35,6 +35,7 @@ def _there(name, options):
 NEWEST = all(_there(name, options) for name, all_options in OPTIONS.items() for options in all_options)
 OPTIONS = {name: [options for options in all_options if _there(name, options)]
            for name, all_options in OPTIONS.items() if _there(name, {})}
+newest = unittest.skipUnless(NEWEST, f"PyTorch {torch.__version__} does not have what this compares with")
 # One a class, with as much state as it can have.
 FULLEST = [(name, max(all_options, key=len)) for name, all_options in OPTIONS.items()]
 CASES = [(name, options) for name, all_options in OPTIONS.items() for options in all_options]
