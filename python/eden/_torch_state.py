@@ -38,8 +38,8 @@ def check_parameter(p, who, now=True, fused=False):
                           f"(torch.optim has optimizers for the device itself){known if fused else ''}")
     if p.dtype not in _DTYPES:
         raise TypeError_(f"{who} is {p.dtype}; Eden keeps weights in float32, bfloat16 or float16")
-    if any(size > 1 and stride == 0 for size, stride in zip(p.shape, p.stride())):
-        raise TypeError_(f"{who} is expanded: several of its elements are one in memory, and a step would "
+    if _meets_itself(p):
+        raise TypeError_(f"{who} is expanded, or of windows that overlap: several of its elements are one in memory, and a step would "
                          "update that several times; give it clone()")
     if now and _lies_nowhere(p):
         raise TypeError_(no_memory(who, p))
@@ -67,6 +67,16 @@ def _lies_nowhere(t):
             return not t.data_ptr()
     except RuntimeError:
         return True
+
+
+def _meets_itself(p):
+    """Can several of its elements be one in memory? Each dimension has to step over all that is within."""
+    within = 0
+    for stride, size in sorted(zip(p.stride(), p.shape)):
+        if size > 1 and stride <= within:
+            return p.numel() > 0
+        within += stride * (size - 1)
+    return False
 
 
 def check_count(step, who):

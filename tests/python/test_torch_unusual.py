@@ -227,6 +227,19 @@ class Unusual(unittest.TestCase):
             with self.assertRaisesRegex(TypeError, words):
                 call()
 
+    def test_windows(self):
+        """Rows that share elements are several places in PyTorch's formulas and one in memory; rows apart are not."""
+        memory = torch.arange(12.0)
+        with self.assertRaisesRegex(TypeError, "parameter 0 .*one in memory"):
+            eden.torch.SGD([torch.nn.Parameter(memory.as_strided((3, 2), (1, 1)))])
+        for shape, stride in (((3, 2), (2, 1)), ((2, 3), (1, 2)), ((3, 2), (4, 1)), ((3, 1, 2), (3, 1, 1)), ((0, 3), (1, 1))):
+            w = torch.nn.Parameter(memory.clone().as_strided(shape, stride))
+            optimizer = eden.torch.SGD([w], lr=1.0)
+            before = w.detach().clone()
+            w.grad = torch.ones(shape)
+            optimizer.step()
+            self.assertTrue(torch.equal(w.detach(), before - 1))
+
     def test_state_of_another_shape(self):
         there, here = (torch.nn.Parameter(torch.ones(s)) for s in ((4, 6), (6, 4)))
         theirs = torch.optim.AdamW([there])
