@@ -213,6 +213,7 @@ _SIGNATURES = {
     "eden_batch_slots": (c_size_t, (c_void_p,)),
     "eden_batch_create": (c_int, (POINTER(c_void_p), c_void_p, c_size_t, POINTER(c_char_p), c_void_p, c_void_p)),
     "eden_batch_destroy": (None, (c_void_p,)),
+    "eden_batch_astray": (c_size_t, (c_void_p, POINTER(BatchStep), c_void_p, c_uint64)),
     "eden_batch_look_ahead": (c_int, (c_void_p, POINTER(BatchStep), _ERROR)),
     "eden_batch_take_step": (c_int, (c_void_p, POINTER(BatchStep), POINTER(c_int), _ERROR)),
 }

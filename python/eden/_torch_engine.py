@@ -16,7 +16,7 @@ import torch
 
 from . import _native
 from ._native import E_ORDER, TypeError_, ValueError_, lib
-from ._torch_state import Keeper, Member, check_parameter, is_lazy, no_memory
+from ._torch_state import DTYPES, Keeper, Member, check_parameter, is_lazy, no_memory
 
 _DTYPE, _SHAPE = operator.attrgetter("dtype"), operator.attrgetter("shape")
 _DATA_PTR, _CONTIGUOUS, _NEGATIVE = torch.Tensor.data_ptr, torch.Tensor.is_contiguous, torch.Tensor.is_neg
@@ -47,6 +47,9 @@ class Engine(Keeper):
         if before and before.versions and before.state is owner.state:
             self.inherited = dict(zip(before.active, before.versions))
         self.keeps_more = any(m.rounding in (_native.MASTER, _native.SPLIT, _native.KAHAN) for m in self.members)
+        self.masters = [m for m in self.members if m.rounding == _native.MASTER]
+        self.codes, self.turn = array("I", [DTYPES[p.dtype] for p in self.active]), 0
+        self.warned = before is not None and before.warned
 
     @staticmethod
     def _words(group):
@@ -226,18 +229,6 @@ class Engine(Keeper):
         if self.keeps_more:
             self._notice_changes()
 
-    def _notice_changes(self):
-        """Weights that somebody else wrote since the last step: what is kept beside them gives way."""
-        for i, m in enumerate(self.members):
-            known = self.versions[i] if self.versions else None
-            if known is not None and m.param._version == known:
-                continue
-            now, master, lost = m.param.detach(), m.slots.get("master"), m.slots.get("lost")
-            if master is not None and master.dtype is torch.float32:
-                torch.where(master.to(now.dtype) == now, master, now.float(), out=master)
-            if lost is not None and known is not None:
-                lost.zero_()
-
     def _addressable(self, grads):
         """Weights and gradients whose memory the library can walk, in the same order."""
         try:
@@ -298,6 +289,8 @@ class Engine(Keeper):
                 state, counts = self._state_addresses(), array("Q", map(_DATA_PTR, self.counts))
             self.state_at = state
         step = self._arguments(addresses, gradients, counts, state)
+        if self.masters and not owner._ahead:
+            self._look_for_writes(step)
         return lib.eden_batch_take_step(self.batch, ctypes.byref(step), ctypes.byref(self.applied),
                                         ctypes.byref(self.error))
 

@@ -15,7 +15,7 @@ from . import _native
 from ._native import FULL, MAX_DIMS, ROW, DeviceError, TypeError_, ValueError_, lib
 from ._words import translate
 
-_DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
+DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
 _STORED = {_native.F32: torch.float32, _native.BF16: torch.bfloat16, _native.F16: torch.float16}
 _ROUNDINGS = {"nearest": _native.NEAREST, "stochastic": _native.STOCHASTIC, "kahan": _native.KAHAN}
 _MASTERS = {"f32": _native.MASTER, "split": _native.SPLIT}
@@ -36,7 +36,7 @@ def check_parameter(p, who, now=True, fused=False):
         known = "; `fused=True` requires all the params to be floating point Tensors of supported devices: ['cpu']"
         raise DeviceError(f"{who} is on {p.device}; Eden steps in the CPU's memory: give it a copy there "
                           f"(torch.optim has optimizers for the device itself){known if fused else ''}")
-    if p.dtype not in _DTYPES:
+    if p.dtype not in DTYPES:
         raise TypeError_(f"{who} is {p.dtype}; Eden keeps weights in float32, bfloat16 or float16")
     if _meets_itself(p):
         raise TypeError_(f"{who} is expanded, or of windows that overlap: several of its elements are one in memory, and a step would "
@@ -108,7 +108,7 @@ def storage_of(group, p, who):
         raise ValueError_(f"master = {master!r} is none of {', '.join(map(repr, _MASTERS))}, or None")
     if master is not None and rounding != "nearest":
         raise ValueError_(f"master = {master!r} loses nothing to rounding; leave rounding = 'nearest'")
-    kept = _native.DTYPES[state] if state else _DTYPES[p.dtype]
+    kept = _native.DTYPES[state] if state else DTYPES[p.dtype]
     if p.dtype is torch.float32:
         if master is not None or rounding != "nearest":
             raise ValueError_(f"{who} is float32, which loses nothing: master and rounding are for weights of "
@@ -144,7 +144,7 @@ class Member:
 
     def describe(self):
         t = _native.Tensor(size=ctypes.sizeof(_native.Tensor), data=self.param.data_ptr() or None)
-        t.dtype = t.grad_dtype = _DTYPES[self.param.dtype]
+        t.dtype = t.grad_dtype = DTYPES[self.param.dtype]
         t.state_dtype, t.rounding = self.state_dtype, self.rounding
         t.ndim, t.split, t.flags = len(self.shape), self.split, _native.MATRICES if self.matrices else 0
         t.shape[:len(self.shape)] = self.shape
@@ -311,3 +311,39 @@ class Keeper:
         finally:
             lib.eden_optimizer_destroy(handle)
         return floats
+
+    # ---- weights that somebody else wrote ------------------------------------------------
+
+    def _notice_changes(self):
+        """Weights that somebody else wrote since the last step: what is kept beside them gives way."""
+        for i, m in enumerate(self.members):
+            known = self.versions[i] if self.versions else None
+            if known is not None and m.param._version == known:
+                continue
+            now, master, lost = m.param.detach(), m.slots.get("master"), m.slots.get("lost")
+            if master is not None and master.dtype is torch.float32:
+                torch.where(master.to(now.dtype) == now, master, now.float(), out=master)
+            if lost is not None and known is not None:
+                lost.zero_()
+
+    def _look_for_writes(self, step):
+        """Weights that others wrote through p.data, which PyTorch does not count: a few places of each are compared
+        with the masters, and all once there were any."""
+        self.turn += 1
+        if not self.warned and lib.eden_batch_astray(self.batch, ctypes.byref(step), self.codes.buffer_info()[0],
+                                                     self.turn) == len(self.members):
+            return
+        for m in self.masters:
+            now, master = m.param.detach(), m.slots.get("master")
+            if master is None:
+                continue
+            rounded = master.to(now.dtype)
+            same = (rounded == now) | (rounded.isnan() & now.isnan())
+            if bool(same.all()):
+                continue
+            torch.where(same, master, now.float(), out=master)
+            if not self.warned:
+                self.warned = True
+                warnings.warn(f"{m.who} was written through p.data, which PyTorch does not count; what is found so is "
+                              "taken, and from now on looked for everywhere in each step. With master='f32' write to p "
+                              "itself, under torch.no_grad()", stacklevel=8)

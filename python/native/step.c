@@ -246,3 +246,19 @@ eden_status eden_batch_take_step(eden_batch *b, const eden_batch_step *s, int *a
     *applied = 1;
     return EDEN_OK;
 }
+
+size_t eden_batch_astray(const eden_batch *b, const eden_batch_step *s, const uint32_t *dtypes, uint64_t turn)
+{
+    enum { FEW = 16 };
+    const size_t c = column_of(s, b->slots - 2);
+    for (size_t i = 0; c < s->columns && i < b->members; i++) {
+        const float *master = s->state[i * s->columns + c];
+        const uint64_t count = b->member[i].extent.count, n = count < FEW ? count : FEW;
+        if (!master || !n) continue;
+        const uint64_t next = turn * FEW % count, at = next < count - n ? next : count - n;
+        uint16_t rounded[FEW];
+        eden_convert(rounded, dtypes[i], master + at, EDEN_F32, n);
+        if (memcmp(rounded, (const uint16_t *)s->data[i] + at, n * sizeof *rounded) != 0) return i;
+    }
+    return b->members;
+}

@@ -292,8 +292,8 @@ class Processes(unittest.TestCase):
         caught = 0
         try:
             for _ in range(20):
-                signal.setitimer(signal.ITIMER_REAL, 0.002)
                 try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.002)
                     for step in range(200):
                         gradients(self.params, step)
                         self.optimizer.step()

@@ -2,6 +2,7 @@
 another default dtype, parameters that change groups, pending signs, tensors of no elements or of no memory."""
 import copy
 import unittest
+import warnings
 
 try:
     import torch
@@ -226,6 +227,66 @@ class Unusual(unittest.TestCase):
                             ("parameter 0 .*exp_avg.*freed", lambda: freed("state"))):
             with self.assertRaisesRegex(TypeError, words):
                 call()
+
+    def master_behind_its_back(self, write, shape=(64, 5), dtype=torch.bfloat16 if torch else None, steps=3):
+        """Weights of a run whose p.data is written, what the writes should have made of them, and warnings."""
+        ends = []
+        for through in (lambda p: p.data), (lambda p: p.detach()):
+            w = torch.nn.Parameter(torch.linspace(-1, 1, torch.Size(shape).numel()).view(shape).to(dtype))
+            others = [torch.nn.Parameter(torch.ones(3, dtype=dtype)), torch.nn.Parameter(torch.ones(0, dtype=dtype))]
+            optimizer = eden.torch.SGD([others[0], w, others[1]], lr=1e-2, master="f32")
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                for step in range(steps):
+                    for p in (w, *others):
+                        p.grad = torch.full_like(p, 0.5)
+                    with torch.no_grad():
+                        write(through(w) if step else w.detach())
+                    optimizer.step()
+            ends.append((w.detach().clone(), [str(one.message) for one in said]))
+        return ends
+
+    def test_masters_of_weights_that_others_write(self):
+        """Through p.data nothing is counted: what differs from its master is found all the same, and said once."""
+        for dtype in torch.bfloat16, torch.float16:
+            for write in (lambda t: t.fill_(3), lambda t: t.mul_(2), lambda t: t.neg_()):
+                (behind, said), (counted, nothing) = self.master_behind_its_back(write, dtype=dtype)
+                self.assertTrue(torch.equal(behind, counted))
+                self.assertEqual((len(said), nothing), (1, []))
+                self.assertRegex(said[0], "parameter 1 .*p.data.*no_grad")
+        # A few of many are found when their turn comes, if they are written again and again.
+        few = torch.zeros(64, 5, dtype=torch.bool)
+        few[40, 2:4] = True
+        (behind, said), (counted, _) = self.master_behind_its_back(lambda t: t.masked_fill_(few, 2.0), steps=60)
+        self.assertEqual(len(said), 1)
+        self.assertTrue(torch.equal(behind, counted))
+
+    def test_no_word_about_what_steps_did(self):
+        """NaN, infinity, other orders, a look-ahead, a state that was loaded: all of these are the optimizer's own."""
+        def watch(optimizer, params, value=0.5, load=False):
+            for step in range(4):
+                for p in params:
+                    p.grad = torch.full_like(p, value)
+                if optimizer.param_groups[0]["lookahead"]:
+                    optimizer.step(lambda: 0.0)
+                else:
+                    optimizer.step()
+                if load:
+                    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for dtype in torch.bfloat16, torch.float16:
+                for value, more in ((0.5, {}), (float("nan"), {}), (1e4, {"lr": 1e4}), (float("nan"), {"nonfinite": "skip"}),
+                                    (1e-7, {}), (0.5, {"momentum": 0.9, "lookahead": True})):
+                    whole = torch.linspace(-1, 1, 60).to(dtype)
+                    for w in whole, whole.view(10, 6).t() if "lookahead" not in more else whole, whole.view(1, 3, 4, 5).to(
+                            memory_format=torch.channels_last), whole[::1], whole.view(10, 6)[:, 1:3].contiguous():
+                        params = [torch.nn.Parameter(w.clone(memory_format=torch.preserve_format))]
+                        optimizer = eden.torch.SGD(params, **{"lr": 0.1, "master": "f32", **more})
+                        watch(optimizer, params, value)
+                        watch(optimizer, params, value, load=True)
+                strided = torch.nn.Parameter(torch.linspace(-1, 1, 60).to(dtype).view(10, 6)[:, ::2])
+                watch(eden.torch.SGD([strided], lr=0.1, master="f32"), [strided])
 
     def test_windows(self):
         """Rows that share elements are several places in PyTorch's formulas and one in memory; rows apart are not."""
