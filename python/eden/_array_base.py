@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import sys
 import threading
 import weakref
 from collections.abc import Mapping
@@ -88,14 +89,27 @@ class _Use:
         self.thread = threading.get_ident()
 
 
+def _is_over(use):
+    """Did a call of this thread end without giving back? Before Python 3.12 an interrupt can do that."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is _TAKING and frame.f_locals.get("use") is use:
+            return False
+        frame = frame.f_back
+    return True
+
+
 def exclusive(method: _Method) -> _Method:
-    """One call at a time. Taking and giving back are single operations, so that an interrupt cannot leave
-    an optimizer taken."""
+    """One call at a time. Taking and giving back are single operations, and what an interrupt leaves taken all
+    the same, its own thread takes over."""
     @functools.wraps(method)
     def call(self, *args, **kwargs):
         busy, use = self._busy, _Use()
         try:
-            if busy.setdefault(0, use) is not use:
+            held = busy.setdefault(0, use)
+            if held is not use and held.thread == use.thread and _is_over(held):
+                held = busy[0] = use
+            if held is not use:
                 raise _native.Error(f"{self!r} is in use, by another thread or from a function of its own schedule; an "
                                     "optimizer is used by one at a time")
             return method(self, *args, **kwargs)
@@ -106,6 +120,9 @@ def exclusive(method: _Method) -> _Method:
             except KeyError:
                 pass
     return cast(_Method, call)
+
+
+_TAKING = exclusive(lambda self: None).__code__
 
 
 def asking(method: _Method) -> _Method:
