@@ -16,10 +16,15 @@ import torch
 
 from . import _native
 from ._native import E_ORDER, TypeError_, ValueError_, lib
+from ._torch_alike import alike, never
 from ._torch_state import DTYPES, Keeper, Member, check_parameter, is_lazy, no_memory
 
 _DTYPE, _SHAPE = operator.attrgetter("dtype"), operator.attrgetter("shape")
 _DATA_PTR, _CONTIGUOUS, _NEGATIVE = torch.Tensor.data_ptr, torch.Tensor.is_contiguous, torch.Tensor.is_neg
+
+
+def _addresses(tensors):
+    return array("Q", list(map(_DATA_PTR, tensors)))  # quicker than without the list
 
 
 # ---- the engine ------------------------------------------------------------------------------
@@ -44,6 +49,7 @@ class Engine(Keeper):
         self.raw = [None] * len(self.native)
         self.values = array("d", [0.0] * (len(self.native) * len(self.rule.hypers)))
         self.versions, self.inherited, self.places = None, {}, None
+        self.weights_alike, self.gradients_alike = alike(self.active), never
         if before and before.versions and before.state is owner.state:
             self.inherited = dict(zip(before.active, before.versions))
         self.keeps_more = any(m.rounding in (_native.MASTER, _native.SPLIT, _native.KAHAN) for m in self.members)
@@ -118,9 +124,15 @@ class Engine(Keeper):
         return (len(params) == len(self.params) and all(map(operator.is_, params, self.params))
                 and self.groups == [self._words(g) for g in owner.param_groups]
                 and self.threads == (self.options["threads"] or torch.get_num_threads())
-                and [p.dtype for p in self.active] == self.dtypes
-                and list(map(_SHAPE, self.active)) == self.shapes
+                and (self.weights_alike(*self.active) or self._are_as_before())
                 and not any(p.grad is not None for p in self.idle))
+
+    def _are_as_before(self):
+        """What the quick way does not tell. A new order of the elements in memory is the step's to find."""
+        same = [p.dtype for p in self.active] == self.dtypes and list(map(_SHAPE, self.active)) == self.shapes
+        if same:
+            self.weights_alike, self.gradients_alike = alike(self.active), never
+        return same
 
     # ---- settings -----------------------------------------------------------------------
 
@@ -181,7 +193,7 @@ class Engine(Keeper):
         self.complete = all(t is not None for t in self.tensors)
         # In an order of their own: their state is in that one, and the fast way does not ask.
         self.dense = [m for m in self.members if m.way == "dense"]
-        self.state_at, self.weights_at = None, None
+        self.state_at, self.weights_at, self.gradients_alike = None, None, never
         self.versions = [self.inherited.get(p) for p in self.active] if self.inherited else None
         self.inherited = {}
 
@@ -192,8 +204,9 @@ class Engine(Keeper):
         self.read_values(owner)
         self.find_state(owner)
         grads = [p.grad for p in self.active]
+        self.good = self.gradients_alike(*grads)
         # By identity: `None in grads` would compare tensors.
-        self.all_there = all(map(operator.is_not, grads, itertools.repeat(None)))
+        self.all_there = self.good or all(map(operator.is_not, grads, itertools.repeat(None)))
         if not self.all_there and all(g is None for g in grads):
             return 0
         self._find_weights(owner)
@@ -218,7 +231,7 @@ class Engine(Keeper):
 
     def _find_weights(self, owner):
         """Where others have put weights elsewhere or in another order, all is looked at again."""
-        now = array("Q", map(_DATA_PTR, self.active))
+        now = _addresses(self.active)
         if now != self.weights_at:
             for m in self.members:
                 check_parameter(m.param, m.who)
@@ -231,6 +244,8 @@ class Engine(Keeper):
 
     def _addressable(self, grads):
         """Weights and gradients whose memory the library can walk, in the same order."""
+        if self.gradients_alike is not never and self.good:
+            return self.active, grads, ()
         try:
             there = grads if self.all_there else [g for g in grads if g is not None]
             dtypes = self.dtypes if self.all_there else [d for g, d in zip(grads, self.dtypes) if g is not None]
@@ -239,6 +254,7 @@ class Engine(Keeper):
                     and all(map(_CONTIGUOUS, there)) and all(map(operator.is_, map(_DTYPE, there), dtypes)) \
                     and list(map(_SHAPE, there)) == shapes \
                     and not any(map(_NEGATIVE, itertools.chain(there, self.active))):
+                self.gradients_alike = alike(grads) if self.all_there else never
                 return self.active, grads, ()
         except RuntimeError:  # of a layout that has no strides
             pass
@@ -269,9 +285,9 @@ class Engine(Keeper):
 
     def _call(self, owner, weights, grads):
         self.error, self.applied = _native.CError(), ctypes.c_int()
-        addresses = self.weights_at if weights is self.active else array("Q", map(_DATA_PTR, weights))
+        addresses = self.weights_at if weights is self.active else _addresses(weights)
         if self.all_there:
-            gradients = array("Q", map(_DATA_PTR, grads))
+            gradients = _addresses(grads)
         else:
             gradients = array("Q", [0 if g is None else g.data_ptr() for g in grads])
         if 0 in gradients:
@@ -281,12 +297,12 @@ class Engine(Keeper):
             # Of no elements, and they count a step.
             gradients = array("Q", [at or (g is not None and self.nothing.data_ptr())
                                     for g, at in zip(grads, gradients)])
-        counts = array("Q", map(_DATA_PTR, self.counts))
+        counts = _addresses(self.counts)
         state = self._state_addresses()
         if state != self.state_at:
             if self.state_at is not None:
                 self.find_state(owner, again=True)
-                state, counts = self._state_addresses(), array("Q", map(_DATA_PTR, self.counts))
+                state, counts = self._state_addresses(), _addresses(self.counts)
             self.state_at = state
         step = self._arguments(addresses, gradients, counts, state)
         if self.masters and not owner._ahead:
@@ -320,7 +336,7 @@ class Engine(Keeper):
             gradients.append(at)
             at += (n * 4 + 63) // 64 * 64
         self.state_at = self._state_addresses()
-        counts = array("Q", map(_DATA_PTR, self.counts))
+        counts = _addresses(self.counts)
         step = self._arguments(self.weights_at, gradients, counts, self.state_at)
         error = _native.CError()
         status = lib.eden_batch_look_ahead(self.batch, ctypes.byref(step), ctypes.byref(error))
@@ -344,7 +360,7 @@ class Engine(Keeper):
 
     def _state_addresses(self):
         if self.complete:
-            return array("Q", map(_DATA_PTR, self.tensors))
+            return _addresses(self.tensors)
         return array("Q", [0 if t is None else t.data_ptr() for t in self.tensors])
 
 
