@@ -186,6 +186,13 @@ class WithOptax(unittest.TestCase):
         self.follow(eden.torch.Lamb(params, lr=1e-2, weight_decay=0.01), params,
                     optax.lamb(1e-2, b1=0.9, b2=0.999, eps=1e-6, weight_decay=0.01))
 
+    def test_adafactor(self):
+        # There the squares get eps added, here it bounds a root: small enough, neither is seen.
+        params = [torch.nn.Parameter(p.detach().clone()) for p in weights() if p.dim() <= 2]
+        self.follow(eden.torch.Adafactor(params, lr=1e-2, eps=(1e-30, 1e-3)), params,
+                    optax.adafactor(1e-2, min_dim_size_to_factor=1, decay_rate=0.8, clipping_threshold=1.0,
+                                    multiply_by_parameter_scale=True, eps=1e-30))
+
     def test_adam_and_sgd(self):
         for name, options, transform in (
                 ("Adam", {}, optax.adam(0.01)), ("AdamW", {}, optax.adamw(0.01, weight_decay=0.01)),
