@@ -21,11 +21,13 @@ NAMES = ("SGD", "Adam", "AdamW", "Adagrad", "RMSprop", "Adafactor")
 APART = re.compile(r"float64|complex|ifferentiable|second_order|cuda|xpu|mps", re.ASCII)
 
 
-def put_in_place():
+def put_in_place(as_they_are):
     """Eden's classes where PyTorch's tests look for them, and of their table only the rows of these."""
     import torch.testing._internal.common_optimizers as table
-    import eden.torch
     table.optim_db[:] = [row for row in table.optim_db if row.optim_cls.__name__ in NAMES]
+    if as_they_are:
+        return
+    import eden.torch
     for row in table.optim_db:
         row.supported_impls = tuple(way for way in row.supported_impls if way != "differentiable")
         row.optim_cls = getattr(eden.torch, row.optim_cls.__name__)
@@ -65,8 +67,7 @@ def main():
     parser.add_argument("files", nargs="+", metavar="FILE", help="PyTorch's test_optim.py and others")
     parser.add_argument("--as-they-are", action="store_true", help="with PyTorch's classes")
     words = parser.parse_args()
-    if not words.as_they_are:
-        put_in_place()
+    put_in_place(words.as_they_are)
     rows, failed = {}, []
     for test in flat(unittest.TestSuite(map(load, words.files))):
         row = rows.setdefault(whose(test), {"apart": 0, "skipped": 0, "ran": 0, "passed": 0})
@@ -80,9 +81,11 @@ def main():
         row["ran"] += not result.skipped
         row["passed"] += not result.skipped and not bad
         for _, why in bad[:1]:
-            failed.append((test.id().split(".", 1)[1], why.strip().split("\n")[-1][:160]))
+            said = [line for line in why.split("\n") if re.match(r"[\w.]+(Error|Exception)\b", line)]
+            failed.append((test.id().split(".", 1)[1], said[-1][:160] if said else why[-160:]))
     print(f"PyTorch {torch.__version__}\n\n{'':22}{'ran':>6}{'passed':>8}{'skipped':>9}{'not applicable':>16}")
-    for name, row in sorted(rows.items()) + [("all", {k: sum(r[k] for r in rows.values()) for k in next(iter(rows.values()))})]:
+    rows["all"] = {key: sum(row[key] for row in rows.values()) for key in ("ran", "passed", "skipped", "apart")}
+    for name, row in rows.items():
         print(f"{name:22}{row['ran']:6}{row['passed']:8}{row['skipped']:9}{row['apart']:16}")
     for name, why in failed:
         print(f"FAIL {name}: {why}")
