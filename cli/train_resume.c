@@ -312,7 +312,7 @@ static void quoted(FILE *out, const char *word)
 void cli_train_print_resume(const cli_training *t)
 {
     static const char *const kept[] = { "label", "target", "save", "best", "early-stop", "log", "log-every",
-                                        "threads", "sample", "temperature", "sheet" };
+                                        "threads", "timeout", "sample", "temperature", "sheet" };
     const cli_args *args = t->args;
     if (cli_ranks()) fprintf(t->out, "  mpirun -n %lu eden train", (unsigned long)cli_ranks()->ranks);
     else fputs("  eden train", t->out);

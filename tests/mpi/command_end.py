@@ -14,8 +14,9 @@ from ranks import DIGITS, EDEN, EDEN_MPI, MPIEXEC, PLAIN_TEXT, RUN, Ranks
 
 LONG = ["digits", "--widths", "16", "--threads", "1", "--epochs", "100000", "--save", "save"]
 OPEN_MPI = "openmpi" in MPIEXEC  # whose mpirun has an exit code of its own for a run that a signal ended
-# The first rank goes its way, and the second somewhere else.
+# The first rank goes its way, and the second somewhere else, or is told more.
 ELSEWHERE = 'case "${OMPI_COMM_WORLD_RANK-}${PMI_RANK-}" in 1) cd elsewhere;; esac; exec "$@"'
+MORE = 'case "${OMPI_COMM_WORLD_RANK-}${PMI_RANK-}" in 1) exec "$@" MORE;; esac; exec "$@"'
 
 
 def children(pid):
@@ -34,6 +35,10 @@ def children(pid):
         if at == pid and name.startswith("eden-mpi"):
             found.append(child)
     return found
+
+
+def is_there(pid):
+    return pathlib.Path(f"/proc/{pid}").exists()
 
 
 class End(Ranks):
@@ -68,6 +73,64 @@ class End(Ranks):
         self.assertEqual(done.stderr.count("Try 'eden help train'"), 1)
         done = self.ranks(3, "train", "--help")
         self.assertEqual(done.stdout, self.alone("train", "--help").stdout)
+
+    def test_unknown(self):
+        """What is no command is refused by one voice."""
+        for words in ["trian", "digits"], ["--twice"], []:
+            done = self.ranks(3, *words, code=64)
+            self.assertEqual(done.stderr.count("eden help"), 1, done.stderr)
+            self.one_sentence(done, words[0] if words else "no command is given")
+        shutil.copy(EDEN, self.folder / "eden")
+        self.one_sentence(self.ranks(3, "trian", program="./eden", code=64), "trian")
+
+    def test_other_words(self):
+        """Ranks that were not told the same begin nothing, and hear what differs."""
+        for more, named in ["--epochs=2", "'--epochs=2', and rank 0 with nothing more"], \
+                           ["--seed 2", "'--seed', and rank 0 with nothing more"]:
+            done = self.run_words([RUN, MPIEXEC, 2, "sh", "-c", MORE.replace("MORE", more), "sh", EDEN_MPI, "train", *DIGITS,
+                                   "--save", "save"], 64)
+            self.one_sentence(done, f"rank 1 was started with {named}")
+            self.assertFalse((self.folder / "save").exists())
+        done = self.run_words([RUN, MPIEXEC, 2, "sh", "-c", MORE.replace('"$@" MORE', '"$1" compare digits'), "sh", EDEN_MPI,
+                               "train", *DIGITS], 64)
+        self.one_sentence(done, "rank 1 was started with 'compare', and rank 0 with 'train'")
+        done = self.run_words([RUN, MPIEXEC, 2, "sh", "-c", MORE.replace("MORE", "3"), "sh", EDEN_MPI, "train", *DIGITS,
+                               "--seed"], 64)
+        self.one_sentence(done, "rank 1 was started with '--seed 3', and rank 0 with nothing more")
+
+    def stopped(self, process, rank, seconds):
+        """One rank is stopped; the others end all in time, and what was saved is whole."""
+        pids = sorted(children(process.pid))
+        os.kill(pids[rank], signal.SIGSTOP)
+        begun = time.monotonic()
+        out, err = process.communicate(timeout=seconds)
+        self.assertNotEqual(process.returncode, 0)
+        while any(map(is_there, pids)) and time.monotonic() - begun < seconds:
+            time.sleep(0.05)
+        self.assertEqual([pid for pid in pids if is_there(pid)], [])
+        self.alone("train", "digits", "--resume", "save", "--eval")
+        return [line for line in err.splitlines() if line.startswith("eden: ")]
+
+    def test_silent(self):
+        for rank in 2, 0:
+            (self.folder / "save").unlink(missing_ok=True)
+            told = self.stopped(self.start(3, "train", *LONG, "--timeout", "2"), rank, 25)
+            self.assertIn("waited 2 s for ", told[0])
+            self.assertEqual(told[1:], [f"eden: no word from rank {rank}; all ranks are ended"] if rank else [])
+
+    def test_second_signal(self):
+        """Where the first is waited for in vain, a second ends all at once."""
+        process = self.start(2, "train", *LONG)
+        first, second = sorted(children(process.pid))
+        os.kill(second, signal.SIGSTOP)
+        time.sleep(1)
+        os.kill(first, signal.SIGTERM)
+        time.sleep(1)
+        self.assertIsNone(process.poll())
+        os.kill(first, signal.SIGTERM)
+        process.communicate(timeout=10)
+        self.assertNotEqual(process.returncode, 0)
+        self.assertFalse((self.folder / "save.lock").exists())
 
     def test_without_mpi(self):
         """Copies that know nothing of each other would write to the same files."""
@@ -173,9 +236,9 @@ class End(Ranks):
         process.communicate(timeout=10)
         self.assertNotEqual(process.returncode, 0)
         limit = time.monotonic() + 10
-        while any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < limit:
+        while any(map(is_there, pids)) and time.monotonic() < limit:
             time.sleep(0.05)
-        self.assertEqual([pid for pid in pids if pathlib.Path(f"/proc/{pid}").exists()], [])
+        self.assertEqual([pid for pid in pids if is_there(pid)], [])
         self.alone("train", "digits", "--resume", "save", "--eval")
 
 
