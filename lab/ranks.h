@@ -38,6 +38,11 @@ static inline uint32_t lab_ranks_rank(const lab_ranks *r) { return r ? r->rank :
  * failed. */
 eden_status lab_ranks_agree(const lab_ranks *ranks, eden_status mine, eden_error *error);
 
+/* What every rank has to have alike: `count` names with a text each. If one differs, all fail
+ * with EDEN_E_MISMATCH, and the sentence has the first that does and on which rank. */
+typedef struct { const char *name, *text; } lab_alike;
+eden_status lab_ranks_compare(const lab_ranks *ranks, const lab_alike *things, size_t count, eden_error *error);
+
 /* As gather(), but a rank may have found no memory for `all`, which is then NULL: it hears the
  * others nevertheless, and fails. */
 eden_status lab_ranks_gather(const lab_ranks *ranks, const void *mine, void *all, size_t bytes,

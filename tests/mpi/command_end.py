@@ -158,6 +158,51 @@ class End(Ranks):
                                "--label", "y", "--log", "log"], 66)
         self.one_sentence(done, "eden: rank 1: cannot read 't.csv'")
 
+    def elsewhere(self, code, *words):
+        """Two ranks, of which the second is in another folder."""
+        return self.run_words([RUN, MPIEXEC, 2, "sh", "-c", ELSEWHERE, "sh", EDEN_MPI, *words], code)
+
+    def test_other_data(self):
+        """Files of one name, with other contents, are told apart on all ranks before anything is written."""
+        (self.folder / "elsewhere").mkdir()
+        rows = "1,2\n3,4\n5,7\n" * 20
+        (self.folder / "t.csv").write_text("a,y\n" + rows)
+        (self.folder / "elsewhere/t.csv").write_text("a,y\n" + rows.replace("4", "5", 1))
+        words = ["csv", "t.csv", "--label", "y", "--target", "value", "--save", "save"]
+        done = self.elsewhere(65, "train", *words, "--log", "log")
+        self.one_sentence(done, "the ranks differ: rank 1 has data of the checksum ")
+        self.assertFalse((self.folder / "save").exists() or (self.folder / "log").exists())
+        done = self.elsewhere(65, "compare", *words[:4], "--target-kind", "value", "--target", "1", "--optimizers", "sgd,adam")
+        self.one_sentence(done, "the ranks differ: rank 1 has data of the checksum ")
+        (self.folder / "elsewhere/t.csv").write_text("a,y\n" + rows + "1,2\n")
+        self.one_sentence(self.elsewhere(65, "train", *words), "the ranks differ: rank 1 has data ")
+
+    def test_other_checkpoint(self):
+        """So are checkpoints: of another run, of another step, of other weights, and where there is none."""
+        there = self.folder / "elsewhere"
+        there.mkdir()
+        for words, more, named in (["--seed", "1"], ["--seed", "2"], "rank 1 has seed 2, and rank 0 has seed 1"), \
+                (["--batch", "240"], ["--batch", "120"], "rank 1 has batch 120, and rank 0 has batch 240"), \
+                (["--widths", "16"], ["--widths", "8"], "rank 1 has widths 8, and rank 0 has widths 16"), \
+                (["--optimizer", "sgd"], ["--optimizer", "adam"], "rank 1 has optimizer adam, and rank 0 has optimizer sgd"):
+            for at, how in ("save", words), ("elsewhere/save", more):
+                self.alone("train", "digits", "--epochs", "1", "--schedule", "constant(1)", "--save", at, *how)
+            done = self.elsewhere(65, "train", "digits", "--resume", "save", "--epochs", "2", "--save", "save")
+            self.one_sentence(done, f"the ranks differ: {named}")
+        first = [*DIGITS, "--schedule", "constant(1)", "--save"]
+        self.alone("train", *first, "save", "--epochs", "1")
+        shutil.copy(self.folder / "save", there)
+        self.alone("train", "digits", "--resume", "save", "--save", "save", "--epochs", "2")
+        done = self.elsewhere(65, "train", "digits", "--resume", "save", "--epochs", "3")
+        self.one_sentence(done, "rank 1 has a checkpoint of the checksum ")
+        for words in [["--resume", "save"], ["--save", "save", "--continue"]]:
+            for name in "save", "save.old":
+                (there / name).unlink(missing_ok=True)
+            done = self.elsewhere(None, "train", "digits", *words, "--epochs", "3")
+            self.assertIn(done.returncode, (65, 66))
+            self.one_sentence(done, "eden: rank 1: cannot read 'save'" if words[0] == "--resume" else
+                              "rank 1 has to go on from nothing, and rank 0 has to go on from save")
+
     def test_diverges(self):
         words = ["digits", "--optimizer", "sgd", "--lr", "1e30", "--threads", "1"]
         done = [self.alone("train", *words, code=65), self.ranks(2, "train", *words, "--parts", "2", code=65)]
