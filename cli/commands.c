@@ -84,6 +84,7 @@
     FILES("from", "finetune: a checkpoint whose body to begin with, instead of training one"), \
     SWITCH("scratch", "finetune: learn the new classes from nothing, to compare")
 
+static const cli_option merge[] = { COUNT("ranks", "N", 1, 65536, NULL, "make a folder of N ranks of it"), END };
 static const cli_option json_only[] = { JSON, END };
 static const cli_option none[] = { END };
 
@@ -332,20 +333,20 @@ static const cli_command commands[] = {
       "The exit code is 0 if all is well, 65 if the file is malformed or damaged, 66 if it cannot be read.",
       "eden inspect run.safetensors\neden inspect --json model.safetensors\n", inspect, 1, 1, 0, 0,
       CLI_FILES, NULL, cli_inspect },
-    { "merge", "make one file of a checkpoint of many ranks", "FOLDER FILE",
-      "What programs of several ranks saved in a folder becomes the file that one would have saved.",
-      "eden merge run run.safetensors\n", none, 2, 2, 0, 0, CLI_FILES, NULL, cli_merge },
+    { "merge", "make one file of a checkpoint of many ranks", "FROM TO",
+      "What programs of several ranks saved in a folder becomes the file that one would have saved; with --ranks "
+      "a file, or a folder, becomes the folder of so many. Any number of ranks goes on from either.",
+      "eden merge run run.safetensors\neden merge run.safetensors run --ranks 64\n", merge, 2, 2, 0, 0, CLI_FILES, NULL, cli_merge },
     { "plot", "draw the logs of training runs", "LOG...",
       "Draws loss and accuracy of one or more files that 'eden train --log' wrote, through gnuplot.",
       "eden plot a.jsonl b.jsonl -o curves.png\n", plot, 1, 1000, 0, 0, CLI_FILES, NULL, cli_plot },
     { "trace", "show paths of optimizers over a surface", "[SURFACE]",
-      "Runs optimizers on a function of two variables, and tells where they ended, after how many "
-      "steps they were near a minimum for good, how long their path was and how often it turned "
-      "back. The picture has the paths over the contour lines, and the distance to the minimum (or "
-      "the length of each step) over the steps; gnuplot draws it. Without a surface, lists them, "
-      "with what each of them shows.\n\n"
-      "The rates are from a table, tuned for each surface. A path that diverges is told with its "
-      "step; the exit code is 65 if all do.",
+      "Runs optimizers on a function of two variables, and tells where they ended, after how many steps they were "
+      "near a minimum for good, how long their path was and how often it turned back. The picture has the paths over "
+      "the contour lines, and the distance to the minimum (or the length of each step) over the steps; gnuplot draws "
+      "it. Without a surface, lists them, with what each of them shows.\n\n"
+      "The rates are from a table, tuned for each surface. A path that diverges is told with its step; the exit code "
+      "is 65 if all do.",
       "eden trace ravine\n"
       "eden trace saddle -o saddle.png\n"
       "eden trace noisy --optimizers '{old}:lr=0.02;{usual}' --seed 2 -o noisy.gif\n", trace, 0, 1, 0,
@@ -360,11 +361,10 @@ static const cli_command commands[] = {
       "eden advise language --params 124M --memory 2GiB\n", advise, 0, 1, 0, 0, CLI_WORDS,
       "vision|finetune|language|gan|rl|sparse|large-batch|other", cli_advise },
     { "evidence", "put what is said of optimizers to the test", "[CLAIM...]",
-      "Each claim has an experiment: two lines of this command that differ in one thing, run with the same "
-      "seeds. Where the learning rate decides, each side first searches its own among as many as the other, and "
-      "past the edge of those if the best is there. "
-      "The effect is told with its interval of 95 %; a claim holds if all of the interval is on its side, "
-      "does not hold if all is on the other, and else is undecided. --list has the claims.",
+      "Each claim has an experiment: two lines of this command that differ in one thing, run with the same seeds. "
+      "Where the learning rate decides, each side first searches its own among as many as the other, and past the "
+      "edge of those if the best is there. The effect is told with its interval of 95 %; a claim holds if all of the "
+      "interval is on its side, does not hold if all is on the other, and else is undecided. --list has the claims.",
       "eden evidence --list\n"
       "eden evidence vision-gap\n"
       "eden evidence --quick --results results.jsonl -o evidence.md\n", evidence, 0, 1000, 0, 0, CLI_NOTHING,

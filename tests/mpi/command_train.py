@@ -65,6 +65,19 @@ class Train(Ranks):
         told = [self.ranks(n, "train", "digits", "--resume", "save", "--eval", "--json").stdout for n in (1, 2)]
         self.assertEqual(told[0], told[1])
 
+    def test_merge(self):
+        """What ranks go on from may be a folder that was made of a file, of any number of ranks."""
+        words = ["digits", "--optimizer", "lamb", "--widths", "600", "--state-dtype", "q8", "--parts", "12", "--batch", "240",
+                 "--schedule", "constant(1)", "--threads", "1"]
+        self.alone("train", *words, "--epochs", "1", "--save", "save")
+        more = ["--epochs", "3", "--threads", "1"]
+        self.alone("train", "digits", "--resume", "save", "--save", "alone", *more)
+        for made in 1, 3, 5:
+            self.alone("merge", "save", f"of{made}", "--ranks", str(made))
+            for count in 2, 3:
+                self.ranks(count, "train", "digits", "--resume", f"of{made}", "--save", "more", *more)
+                self.assertEqual(self.read("more"), self.read("alone"), (made, count))
+
     def test_best(self):
         """Early stop and --best judge alike on all ranks."""
         words = [*DIGITS, "--parts", "12", "--epochs", "40", "--early-stop", "2", "--lr", "0.05", "--schedule", "constant(1)"]
