@@ -3,7 +3,7 @@
 within rounding; checkpoints of any go on in any."""
 import unittest
 
-from ranks import DIGITS, EDEN, EDEN_MPI, MPIEXEC, Ranks
+from ranks import DIGITS, EDEN, EDEN_MPI, MPIEXEC, PLAIN, Ranks
 
 PARTS = [*DIGITS, "--epochs", "2", "--parts", "12"]
 
@@ -52,6 +52,12 @@ class Train(Ranks):
         for count in 2, 3, 4:
             self.ranks(count, "train", *words, "--log", "log")
             self.near(self.log("log"), self.log("alone.jsonl"), 2e-5)
+
+    def test_uneven(self):
+        """A rank that has all of the small tensors, and so has none of them to send, and a short piece."""
+        for words in ["--widths", "520"], ["--widths", "600", "--parts", "2"]:
+            done = self.ranks(2, "train", "digits", "--epochs", "1", "--timeout", "20", *words, *PLAIN)
+            self.assertIn("test   ", done.stdout)
 
     def test_resume(self):
         """A run that 2 ranks began goes on alone, then on 3, to the same bits as never stopped; so does one
