@@ -8,6 +8,8 @@
 #include <cmocka.h>
 #include <eden/safetensors.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,12 +145,50 @@ static void test_damaged(void **state)
     eden_file_close(file);
 }
 
+static atomic_int over;
+
+static void *change(void *fd)
+{
+    for (unsigned char byte = 0; !atomic_load(&over); byte++)
+        if (pwrite(*(int *)fd, &byte, 1, 5000) != 1) break;
+    return NULL;
+}
+
+/* A part of a tensor has no checksum of its own; but data that is not what the new one was made of is
+ * not given a name. */
+static void test_changed(void **state)
+{
+    enum { TRIES = 10000 };
+    const uint64_t count = COUNT - 1;
+    eden_error e = { 0, "" };
+    pthread_t other;
+    int n = 0, seen = 0;
+    (void)state;
+    eden_file *file = make();
+    int fd = open(at("f"), O_WRONLY);
+    assert_true(fd >= 0 && !pthread_create(&other, NULL, change, &fd));
+    for (; n < TRIES && !seen; n++) {
+        eden_writer *w = start("x");
+        ok(eden_writer_from(w, "a", "F32", 1, &count, file, eden_file_find(file, "numbers"), 0, &e), &e);
+        seen = eden_writer_write(w, at("g"), &e) == EDEN_E_FORMAT;
+        eden_writer_destroy(w);
+        if (seen) assert_non_null(strstr(e.text, "it changed while it was being read"));
+        if (!seen) eden_file_close(open_file(at("g")));
+    }
+    atomic_store(&over, 1);
+    pthread_join(other, NULL);
+    assert_true(seen);
+    close(fd);
+    eden_file_close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_same_bytes, scratch_make, scratch_remove),
         cmocka_unit_test_setup_teardown(test_refused, scratch_make, scratch_remove),
         cmocka_unit_test_setup_teardown(test_damaged, scratch_make, scratch_remove),
+        cmocka_unit_test_setup_teardown(test_changed, scratch_make, scratch_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
