@@ -100,8 +100,9 @@ int cli_interrupt(void) { return together ? agreed : came; }
 
 int cli_interrupt_save(void)
 {
+    /* What came since cli_interrupt_own() is still to be told. */
     const int wanted = together ? save_agreed : save_wanted;
-    save_wanted = 0;
+    if (wanted && !together) save_wanted = 0;
     save_agreed = 0;
     return wanted;
 }
@@ -111,7 +112,7 @@ void cli_interrupt_own(int mine[2])
     together = 1;
     mine[0] = came;
     mine[1] = save_wanted;
-    save_wanted = 0;
+    if (mine[1]) save_wanted = 0;
 }
 
 void cli_interrupt_agree(int number, int save)
