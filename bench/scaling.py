@@ -14,6 +14,8 @@ import pathlib
 import subprocess
 import sys
 
+import simulation
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "bench" / "scaling.json"
 BUCKET = 32 << 20      # bytes, of which half are a message
@@ -65,6 +67,52 @@ def there(elements, kind, ranks):
     behind backward."""
     memory = elements * (KINDS[kind]["step"] / ranks + added(kind, ranks)) / MEMORY
     return memory + elements * sent(kind, ranks) / LINK + MESSAGE * messages(elements, kind, ranks)
+
+
+# ---- the simulation ------------------------------------------------------------------
+
+MOST = 32      # buckets of a simulated step; of a larger model each stands for several
+JITTER = 0.05  # deviation of the logarithm of what a rank takes for the same
+SEED = 7
+BACKWARD = 4   # times as long as a gradient takes on a link of its own
+
+
+def buckets_of(elements):
+    return max(1, math.ceil(elements * 4 / (BUCKET / 2)))
+
+
+def step_of(elements, kind, ranks, **words):
+    buckets = min(MOST, buckets_of(elements))
+    direct = ranks <= DIRECT
+    return simulation.Step(ranks, buckets, direct, gradients=elements * (KINDS[kind]["grad"] if direct else 4),
+                           weights=elements * KINDS[kind]["weight"], stands=buckets_of(elements) / buckets, **words)
+
+
+def simulated_here(elements, kind, ranks, cores, numbers):
+    add = numbers["byte"] * added(kind, ranks) + (numbers["narrow"] if kind == "bf16" and ranks > 1 else 0)
+    step = step_of(elements, kind, ranks, add=add * elements, update=numbers["step"][kind] * elements / ranks,
+                   agree=numbers["wait"])
+    return simulation.seconds(simulation.Machine(cores=cores, copy=numbers["copy"]), step)
+
+
+def backward_of(elements, kind):
+    return BACKWARD * KINDS[kind]["grad"] * elements / LINK
+
+
+def simulated_there(elements, kind, ranks, jitter=0.0, backward=0.0):
+    machine = simulation.Machine(link=LINK, message=MESSAGE, jitter=jitter, seed=SEED)
+    return simulation.seconds(machine, step_of(
+        elements, kind, ranks, add=elements * added(kind, ranks) / MEMORY, scans=elements / 1024 if ranks > 1 else 0,
+        update=elements * KINDS[kind]["step"] / ranks / MEMORY, backward=backward))
+
+
+def after_backward(elements, kind, ranks, backward):
+    """What `there` leaves when all buckets but the last can go while backward makes the next."""
+    if ranks == 1:
+        return there(elements, kind, ranks)
+    buckets = min(MOST, buckets_of(elements))
+    grad = KINDS[kind]["grad"] if ranks <= DIRECT else 4
+    return there(elements, kind, ranks) - min(backward, elements * grad * (ranks - 1) / ranks / LINK) * (1 - 1 / buckets)
 
 
 # ---- measuring ---------------------------------------------------------------------
@@ -140,13 +188,16 @@ def tell_measured(measured):
     ratios = measured["overhead"]
     print(f"one rank beside no library over MPI: {100 * (ratios[len(ratios) // 2] - 1):+.1f} % "
           f"({100 * (ratios[0] - 1):+.1f} to {100 * (ratios[-1] - 1):+.1f} in {len(ratios)} processes)\n")
-    print("| weights | kind | ranks | measured | model | measured / model |\n|---|---|---|---|---|---|")
+    print("| weights | kind | ranks | measured | model | measured / model | simulated | measured / simulated |\n"
+          "|---|---|---|---|---|---|---|---|")
     for r in runs:
         if r["ranks"] > 1 and r["elements"] > SMALL:
             model = here(r["elements"], r["kind"], r["ranks"], cores, numbers)
+            events = simulated_here(r["elements"], r["kind"], r["ranks"], cores, numbers)
             fit = ", fitted" if r["ranks"] in FITTED and r["elements"] == 8 << 20 else ""
             print(f"| {r['elements'] / 2**20:.0f} Mi | {r['kind']} | {r['ranks']} | {in_time(r['step_least'])} | "
-                  f"{in_time(model)} | {r['step_least'] / model:.2f}{fit} |")
+                  f"{in_time(model)} | {r['step_least'] / model:.2f}{fit} | {in_time(events)} | "
+                  f"{r['step_least'] / events:.2f} |")
     print()
 
 
@@ -162,6 +213,24 @@ def tell_model():
             moved = size * sent("bf16", ranks)
             print(f"| 10^{round(math.log10(size))} | {ranks:,} | {in_bytes(moved)} | {in_time(there(size, 'bf16', ranks))} | "
                   f"{in_time(moved / LINK)} | {in_bytes(size * KINDS['bf16']['state'] / ranks)} |")
+
+
+def tell_simulated():
+    """Returns rows for the picture: ranks, then of the largest model computed, and simulated, ..."""
+    print(f"\nsimulated with seed {SEED}, deviation {JITTER}, backward {BACKWARD} times a gradient's time on the link\n")
+    print("| weights | ranks | computed | simulated | with chance | after backward, computed | simulated | with chance |\n"
+          "|---|---|---|---|---|---|---|---|")
+    rows = []
+    for size in (1e8, 1e10, 1e12):
+        for ranks in (1, 2, 8, 32, 64, 128, 512, 4096):
+            back = backward_of(size, "bf16")
+            times = [there(size, "bf16", ranks), simulated_there(size, "bf16", ranks),
+                     simulated_there(size, "bf16", ranks, JITTER), after_backward(size, "bf16", ranks, back),
+                     simulated_there(size, "bf16", ranks, 0.0, back), simulated_there(size, "bf16", ranks, JITTER, back)]
+            print(f"| 10^{round(math.log10(size))} | {ranks:,} | " + " | ".join(in_time(t) for t in times) + " |", flush=True)
+            if size == 1e10:
+                rows.append([ranks] + times)
+    return rows
 
 
 PLOT = """set terminal svg size 900,420 font 'sans,13' background 'white'
@@ -196,18 +265,49 @@ def draw(path):
     subprocess.run(["gnuplot"], input=text, text=True, check=True)
 
 
+SIMULATED = """set terminal svg size 700,420 font 'sans,13' background 'white'
+set output '{out}'
+set logscale x
+set format x '%.0f'
+set xtics (1,2,8,32,64,128,512,4096)
+set xlabel 'ranks'
+set xrange [0.9:4600]
+set yrange [0:4]
+set key top left reverse Left samplen 2
+set grid
+set title 'seconds a step of 10^{{10}} weights in bf16'
+plot $data using 1:2 with lines lw 2 lc rgb '#4477aa' title 'computed', \\
+     $data using 1:3 with points pt 6 lc rgb '#4477aa' title 'simulated', \\
+     $data using 1:4 with points pt 2 lc rgb '#4477aa' title 'with chance', \\
+     $data using 1:5 with lines lw 2 lc rgb '#cc6600' title 'after backward, computed', \\
+     $data using 1:6 with points pt 6 lc rgb '#cc6600' title 'simulated', \\
+     $data using 1:7 with points pt 2 lc rgb '#cc6600' title 'with chance'
+"""
+
+
+def draw_simulated(path, rows):
+    data = "$data << end\n" + "\n".join(" ".join(f"{x:.6g}" for x in row) for row in rows) + "\nend\n"
+    subprocess.run(["gnuplot"], input=data + SIMULATED.format(out=path), text=True, check=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", action="store_true", help="run ranks here, and keep what they take in bench/scaling.json")
     parser.add_argument("--mpiexec", default="mpiexec.mpich")
     parser.add_argument("--program", default=ROOT / "build/gcc/tests/mpi/ranks-mpich", help="bench/ranks.c, built")
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--simulate", action="store_true", help="also run a step of up to 4,096 ranks as events")
+    parser.add_argument("--simulated", metavar="FILE", help="draw what that says, as SVG")
     parser.add_argument("--picture", metavar="FILE", help="draw the model, as SVG")
     options = parser.parse_args()
     if options.measure:
         measure(options)
     tell_measured(json.loads(MEASURED.read_text()))
     tell_model()
+    if options.simulate or options.simulated:
+        rows = tell_simulated()
+        if options.simulated:
+            draw_simulated(options.simulated, rows)
     if options.picture:
         draw(options.picture)
 

@@ -48,7 +48,7 @@ SHAPES = {"large": lambda: [(4096, 4096)], "resnet50": resnet50, "gpt2": gpt2,
           "small": lambda: [(1000,)] * 1000}
 
 
-def contenders(torch, eden, rule, shapes, dtype, factored):
+def contenders(torch, eden, rule, shapes, dtype):
     """Optimizers over weights and gradients of their own, for equal chances in the caches."""
     def weights():
         torch.manual_seed(0)
@@ -56,7 +56,7 @@ def contenders(torch, eden, rule, shapes, dtype, factored):
         for p in made:
             p.grad = torch.randn_like(p)
         return made
-    made = {"eden": getattr(eden, rule)(weights(), **RULES[rule], **factored)}
+    made = {"eden": getattr(eden, rule)(weights(), **RULES[rule])}
     for way, words in WAYS.items():
         try:
             optimizer = getattr(torch.optim, rule)(weights(), **RULES[rule], **words)
@@ -113,9 +113,7 @@ def main():
             for dtype in words.dtype:
                 for threads in words.threads:
                     torch.set_num_threads(threads)
-                    # Factoring the last two dimensions of a convolution is PyTorch's way, and no saving.
-                    factored = {"split": 1} if work == "resnet50" else {}
-                    made = contenders(torch, eden, rule, SHAPES[work](), getattr(torch, dtype), factored)
+                    made = contenders(torch, eden, rule, SHAPES[work](), getattr(torch, dtype))
                     medians, ratio, middle = measure(made, words.rounds, words.seconds)
                     rows.append({"rule": rule, "work": work, "dtype": dtype, "threads": threads, "ms": medians,
                                  "ratio": ratio, "middle": middle})

@@ -42,6 +42,15 @@ static eden_status add_line(void *context, const char *key, const char *value, e
     return EDEN_OK;
 }
 
+static eden_status add_hash(description *d, const char *what, const char *tensor, const void *bytes, uint64_t n,
+                            eden_error *error)
+{
+    char key[300], text[32];
+    snprintf(key, sizeof key, "hash of the %s of %s", what, tensor);
+    snprintf(text, sizeof text, "%016" PRIx64, hash_bytes(1, bytes, n));
+    return add_line(d, key, text, error);
+}
+
 static eden_status describe(world *w, eden_optimizer *o, description *d, eden_error *error)
 {
     char text[64];
@@ -49,15 +58,19 @@ static eden_status describe(world *w, eden_optimizer *o, description *d, eden_er
     eden_status status = add_line(d, "fixed_order", text, error);
     snprintf(text, sizeof text, "%" PRIu64, w->config.bucket_bytes);
     if (!status) status = add_line(d, "bucket_bytes", text, error);
-    if (!status) status = eden_describe(o, add_line, d, error);
-    for (size_t i = 0; i < eden_tensor_count(o) && !status && !w->met; i++) {
-        char key[300];
+    return status ? status : eden_describe(o, add_line, d, error);
+}
+
+/* What is in tensors that have come since all last agreed, frozen ones and copies too. */
+static eden_status describe_weights(const world *w, eden_optimizer *o, description *d, eden_error *error)
+{
+    eden_status status = EDEN_OK;
+    for (size_t i = w->met; i < eden_tensor_count(o) && !status; i++) {
         eden_tensor t;
         const uint64_t count = eden_backend_tensor(o, i, &t);
-        if (t.flags & EDEN_FROZEN) continue;
-        snprintf(key, sizeof key, "hash of the weights of %s", eden_tensor_name(o, i));
-        snprintf(text, sizeof text, "%016" PRIx64, hash_bytes(1, t.data, count * width_of(t.dtype)));
-        status = add_line(d, key, text, error);
+        status = add_hash(d, "weights", eden_tensor_name(o, i), t.data, count * width_of(t.dtype), error);
+        if (t.copy && !status)
+            status = add_hash(d, "copy", eden_tensor_name(o, i), t.copy, count * width_of(t.copy_dtype), error);
     }
     return status;
 }
@@ -84,35 +97,6 @@ static void copy_line(char line[200], const char *from)
     if (!n) snprintf(line, 200, "nothing more");
 }
 
-/* Rank 0 says what it has, the first that differs what it has instead. */
-static eden_status name_difference(world *w, eden_optimizer *o, eden_error *error)
-{
-    description d = { .keep = 1 };
-    char *first = NULL;
-    struct { char theirs[200], mine[200]; } lines = { "", "" };
-    eden_status status = describe(w, o, &d, error);
-    uint64_t length = status ? 0 : d.used;
-    int differs = INT_MAX; /* a rank */
-    eden_status got = eden_mpi_bcast(w, &length, sizeof length, 0, error);
-    first = got ? NULL : calloc(length + 1, 1);
-    char *text = w->backend.rank == 0 && d.text ? d.text : first;
-    if (!got && text) got = eden_mpi_bcast(w, text, length, 0, error);
-    size_t at, other;
-    if (!got && text && d.text && w->backend.rank && first_difference(text, d.text, &at, &other)) {
-        differs = (int)w->backend.rank;
-        copy_line(lines.theirs, text + at);
-        copy_line(lines.mine, d.text + other);
-    }
-    if (!got) got = eden_mpi_allreduce(w, &differs, 1, MPI_INT, MPI_MIN, error);
-    if (!got && differs < INT_MAX) got = eden_mpi_bcast(w, &lines, sizeof lines, (uint32_t)differs, error);
-    free(first);
-    free(d.text);
-    if (got) return got;
-    return eden_mpi_fail(error, EDEN_E_MISMATCH, "the ranks differ: rank 0 has '%s', rank %d '%s'; create, "
-                         "add and set the same on every rank, and begin with eden_mpi_broadcast() if only weights "
-                         "differ", lines.theirs, differs, lines.mine);
-}
-
 /* A rank failed: all say what it said. */
 static eden_status name_failure(world *w, eden_status mine, eden_error *error)
 {
@@ -126,6 +110,37 @@ static eden_status name_failure(world *w, eden_status mine, eden_error *error)
     if (mine) return mine;
     return eden_mpi_fail(error, (eden_status)theirs.status, "rank %d: %.400s", rank,
                          theirs.text[0] ? theirs.text : eden_status_text((eden_status)theirs.status));
+}
+
+/* Rank 0 says what it has, the first that differs what it has instead. */
+static eden_status name_difference(world *w, eden_optimizer *o, eden_error *error)
+{
+    description d = { .keep = 1 };
+    struct { char theirs[200], mine[200]; } lines = { "nothing that can be named", "something else" };
+    eden_status status = describe(w, o, &d, error);
+    if (!status) status = describe_weights(w, o, &d, error);
+    uint64_t length = d.used;
+    int differs = INT_MAX; /* a rank */
+    size_t at, other;
+    eden_status got = eden_mpi_bcast(w, &length, sizeof length, 0, error);
+    char *first = got || w->backend.rank == 0 ? NULL : calloc(length + 1, 1), *text = first ? first : d.text;
+    if (!status && w->backend.rank && !first)
+        status = eden_mpi_fail(error, EDEN_E_MEMORY, "no memory to compare the ranks");
+    if (!got) got = eden_mpi_all(w, status, error); /* whoever lacks memory is not waited for */
+    if (!got) got = eden_mpi_bcast(w, text, length, 0, error);
+    if (!got && w->backend.rank && first_difference(text, d.text, &at, &other)) {
+        differs = (int)w->backend.rank;
+        copy_line(lines.theirs, text + at);
+        copy_line(lines.mine, d.text + other);
+    }
+    if (!got) got = eden_mpi_allreduce(w, &differs, 1, MPI_INT, MPI_MIN, error);
+    if (!got && differs < INT_MAX) got = eden_mpi_bcast(w, &lines, sizeof lines, (uint32_t)differs, error);
+    free(first);
+    free(d.text);
+    if (got) return got;
+    return eden_mpi_fail(error, EDEN_E_MISMATCH, "the ranks differ: rank 0 has '%s', rank %d '%s'; create, "
+                         "add and set the same on every rank, and begin with eden_mpi_broadcast() if only weights "
+                         "differ", lines.theirs, differs < INT_MAX ? differs : 1, lines.mine);
 }
 
 /* Some ranks have a gradient that others do not. */
@@ -149,7 +164,7 @@ static eden_status name_gradient(world *w, eden_optimizer *o, eden_error *error)
 
 /* Maximums of a value and of its complement say whether all are equal, also where MPI
  * takes these for signed, as MPICH 4.0 does. */
-enum { FAILED, STARTED, STEPS, HASH = STEPS + 2, GRADIENTS = HASH + 2, WORDS = GRADIENTS + 2 };
+enum { FAILED, STARTED, STALE, STEPS, HASH = STEPS + 2, WEIGHTS = HASH + 2, GRADIENTS = WEIGHTS + 2, WORDS = GRADIENTS + 2 };
 
 static void put_both(uint64_t *words, uint64_t value) { words[0] = value, words[1] = ~value; }
 static int all_equal(const uint64_t *words) { return words[0] == ~words[1]; }
@@ -165,49 +180,64 @@ static uint64_t hash_gradients(const eden_optimizer *o)
     return hash;
 }
 
-eden_status eden_mpi_vote(eden_backend *backend, eden_status mine, eden_error *error)
+eden_status eden_mpi_all(world *w, eden_status mine, eden_error *error)
 {
-    world *w = world_of(backend);
     int failed = mine != EDEN_OK;
     const eden_status status = eden_mpi_allreduce(w, &failed, 1, MPI_INT, MPI_MAX, error);
     if (status) return status;
     return failed ? name_failure(w, mine, error) : EDEN_OK;
 }
 
-eden_status eden_mpi_agree_first(world *w, eden_status mine, eden_error *error)
+eden_status eden_mpi_vote(eden_backend *backend, eden_status mine, eden_error *error)
 {
-    const eden_status status = eden_mpi_vote(&w->backend, mine, error);
-    return status ? status : eden_mpi_agree(&w->backend, w->optimizer, EDEN_OK, error);
+    world *w = world_of(backend);
+    uint64_t words[3] = { mine != EDEN_OK, w->told != 0, w->started };
+    w->voted = 1;
+    const eden_status status = eden_mpi_allreduce(w, words, 3, MPI_UINT64_T, MPI_MAX, error);
+    if (status) return status;
+    if (words[0]) return name_failure(w, mine, error);
+    if (words[1] && !w->loading)
+        return eden_mpi_fail(error, EDEN_E_ORDER, "eden_mpi_grad_ready() was told of gradients of the weights that "
+                             "are here now; take the step before they change, or give it up with eden_mpi_load()");
+    w->settled = 1;
+    return words[1] ? eden_mpi_drop_gradients(w, (size_t)words[2], error) : EDEN_OK;
+}
+
+/* This rank's words; hashes are made again only of what may have changed. */
+static eden_status put_words(world *w, eden_optimizer *o, uint64_t *words, eden_error *error)
+{
+    description weights = { .hash = 1 };
+    eden_status status = describe_weights(w, o, &weights, error);
+    if (!status && w->described != eden_settings_version(o)) {
+        description d = { .hash = 1 };
+        status = describe(w, o, &d, error);
+        w->hash = d.hash;
+    }
+    put_both(words + STEPS, eden_steps(o));
+    put_both(words + HASH, w->hash);
+    put_both(words + WEIGHTS, weights.hash);
+    put_both(words + GRADIENTS, hash_gradients(o));
+    return status;
 }
 
 eden_status eden_mpi_agree(eden_backend *backend, eden_optimizer *o, eden_status mine, eden_error *error)
 {
     world *w = world_of(backend);
     uint64_t words[WORDS] = { 0 };
-    if (!mine && (w->described != eden_settings_version(o) || !w->met)) {
-        description d = { .hash = 1 };
-        mine = describe(w, o, &d, error);
-        w->hash = d.hash;
-    }
+    if (!mine) mine = put_words(w, o, words, error);
     words[FAILED] = mine != EDEN_OK;
     words[STARTED] = w->started;
-    put_both(words + STEPS, eden_steps(o));
-    put_both(words + HASH, w->hash);
-    put_both(words + GRADIENTS, hash_gradients(o));
+    words[STALE] = !mine && eden_mpi_is_stale(w);
     eden_status status = eden_mpi_allreduce(w, words, WORDS, MPI_UINT64_T, MPI_MAX, error);
     if (status) return status;
-    int differ = 0;
-    if (words[FAILED]) status = name_failure(w, mine, error);
-    else if ((differ = !all_equal(words + STEPS) || !all_equal(words + HASH))) status = name_difference(w, o, error);
-    else if (!all_equal(words + GRADIENTS)) status = name_gradient(w, o, error);
-    if (!status) {
-        w->described = eden_settings_version(o);
-        w->met = w->met || eden_tensor_count(o);
-    } else if (!w->failed && words[STARTED]) {
-        /* What some ranks have sent already has to be met by all. */
-        eden_status met = w->bucket_count ? eden_mpi_send_gradients(w, (size_t)words[STARTED], 0, NULL) : EDEN_OK;
-        if (!met) met = eden_mpi_finish_gradients(w, 0, NULL);
-        if (met) w->failed = 1;
-    }
-    return status;
+    w->most_started = (size_t)words[STARTED];
+    w->stale = words[STALE] != 0;
+    if (words[FAILED]) return name_failure(w, mine, error);
+    if (!all_equal(words + STEPS) || !all_equal(words + HASH) || !all_equal(words + WEIGHTS))
+        return name_difference(w, o, error);
+    if (!all_equal(words + GRADIENTS)) status = name_gradient(w, o, error);
+    if (status) return status;
+    w->described = eden_settings_version(o);
+    w->met = eden_tensor_count(o);
+    return EDEN_OK;
 }

@@ -152,18 +152,22 @@ static int make(world *w)
     return !w->config.fixed_order || w->alone || w->sum;
 }
 
+int eden_mpi_is_stale(const world *w)
+{
+    return !w->ready || w->version != eden_shard_version(w->optimizer) || w->tensors != eden_tensor_count(w->optimizer);
+}
+
 eden_status eden_mpi_make_buckets(world *w, eden_error *error)
 {
-    if (w->version == eden_shard_version(w->optimizer) && w->ready) return EDEN_OK;
-    if (w->sums && w->tensors == eden_tensor_count(w->optimizer)) return EDEN_OK;
-    if (w->sums)
-        return eden_mpi_fail(error, EDEN_E_ORDER, "tensors were added within the micro-batches of a step");
-    eden_mpi_free_buckets(w);
-    if (!make(w)) {
+    eden_status status = EDEN_OK;
+    if (w->sums && eden_mpi_is_stale(w)) {
+        status = eden_mpi_fail(error, EDEN_E_ORDER, "tensors were added within the micro-batches of a step");
+    } else if (eden_mpi_is_stale(w)) {
         eden_mpi_free_buckets(w);
-        return eden_mpi_fail(error, EDEN_E_MEMORY, "no memory for the buckets that ranks exchange; make bucket_bytes "
-                             "smaller");
+        if (make(w)) w->version = eden_shard_version(w->optimizer);
+        else status = eden_mpi_fail(error, EDEN_E_MEMORY, "no memory for the buckets that ranks exchange; make "
+                                    "bucket_bytes smaller");
+        if (status) eden_mpi_free_buckets(w);
     }
-    w->version = eden_shard_version(w->optimizer);
-    return EDEN_OK;
+    return eden_mpi_all(w, status, error);
 }

@@ -101,59 +101,65 @@ static void remove_old(const char *folder, uint64_t now)
 
 /* ---- saving and loading --------------------------------------------------------------------------- */
 
-static eden_status is_ours(const eden_optimizer *o, const char *call, const char *path, eden_error *error)
+static eden_status is_ours(const eden_optimizer *o, const char *call, eden_error *error)
 {
-    if (!eden_backend_of(o))
-        return eden_mpi_fail(error, EDEN_E_ARGUMENT, "%s: the optimizer was not made by eden_mpi_optimizer_create()", call);
-    return path ? EDEN_OK : eden_mpi_fail(error, EDEN_E_ARGUMENT, "%s: the path is NULL", call);
+    if (eden_backend_of(o)) return EDEN_OK;
+    return eden_mpi_fail(error, EDEN_E_ARGUMENT, "%s: the optimizer was not made by eden_mpi_optimizer_create()", call);
 }
 
-static eden_status write_shards(world *w, const char *folder, uint64_t generation, char (*sums)[EDEN_SHARD_SUM],
-                                uint64_t *bytes, eden_error *error)
+static eden_status write_shards(world *w, const char *folder, uint64_t generation, eden_error *error)
 {
     eden_optimizer *o = w->optimizer;
     char own[EDEN_SHARD_SUM] = "";
-    eden_status status = eden_save_shard(o, folder, generation, own, error);
-    status = w->backend.vote(&w->backend, status, error);
-    for (uint32_t r = 0; r < w->backend.ranks; r++) bytes[r] = EDEN_SHARD_SUM;
-    if (!status) status = eden_mpi_exchange(&w->backend, own, sums, bytes, error);
+    const char(*sums)[EDEN_SHARD_SUM] = (const char(*)[EDEN_SHARD_SUM])(void *)w->cards;
+    eden_status status = eden_mpi_all(w, eden_save_shard(o, folder, generation, own, error), error);
+    for (uint32_t r = 0; r < w->backend.ranks; r++) w->bytes[r] = EDEN_SHARD_SUM;
+    if (!status) status = eden_mpi_exchange(&w->backend, own, w->cards, w->bytes, error);
     if (status) return status;
-    if (w->backend.rank == 0)
-        status = eden_save_manifest(o, folder, generation, (const char (*)[EDEN_SHARD_SUM])sums, error);
-    return w->backend.vote(&w->backend, status, error);
+    if (w->backend.rank == 0) status = eden_save_manifest(o, folder, generation, sums, error);
+    return eden_mpi_all(w, status, error);
 }
 
 eden_status eden_mpi_save(eden_optimizer *o, const char *folder, eden_error *error)
 {
     eden_error own = { 0, "" };
-    eden_status status = is_ours(o, "eden_mpi_save", folder, error);
+    uint64_t generation = 0;
+    eden_status status = is_ours(o, "eden_mpi_save", error);
     if (status) return status;
     world *w = world_of(eden_backend_of(o));
-    uint64_t generation = 0, *bytes = calloc(w->backend.ranks, sizeof *bytes);
-    char(*sums)[EDEN_SHARD_SUM] = calloc(w->backend.ranks, sizeof *sums);
-    status = bytes && sums ? eden_save_ready(o, folder, &own)
-                           : eden_mpi_fail(&own, EDEN_E_MEMORY, "no memory to save to '%.200s'", folder);
+    status = eden_save_ready(o, folder, &own);
     if (!status && w->backend.rank == 0) status = begin_generation(folder, &generation, &own);
     status = eden_mpi_agree(&w->backend, o, status, &own);
     if (!status) status = eden_mpi_bcast(w, &generation, sizeof generation, 0, &own);
-    if (!status) status = write_shards(w, folder, generation, sums, bytes, &own);
+    if (!status) status = write_shards(w, folder, generation, &own);
     if (!status && w->backend.rank == 0) remove_old(folder, generation);
     if (status && error) *error = own;
-    free(bytes);
-    free(sums);
+    return status;
+}
+
+/* What eden_load() refuses before it asks the others, they are told here. */
+static eden_status load(world *w, const char *path, eden_error *error)
+{
+    w->loading = 1;
+    w->voted = 0;
+    eden_status status = eden_load(w->optimizer, path, 0, error);
+    if (!w->voted) status = eden_mpi_vote(&w->backend, status, error);
+    w->loading = 0;
     return status;
 }
 
 eden_status eden_mpi_load(eden_optimizer *o, const char *path, eden_error *error)
 {
     eden_error own = { 0, "" };
-    eden_status status = is_ours(o, "eden_mpi_load", path, error);
+    eden_status status = is_ours(o, "eden_mpi_load", error);
     if (status) return status;
     world *w = world_of(eden_backend_of(o));
-    status = eden_load(o, path, 0, &own);
+    status = eden_mpi_same_checkpoint(w, path, &own);
+    if (!status) status = load(w, path, &own);
     if (!status) {
         w->met = 0; /* what was loaded is compared before the next step */
-        status = w->backend.vote(&w->backend, eden_mpi_make_buckets(w, &own), &own);
+        w->sums = 0;
+        status = eden_mpi_make_buckets(w, &own);
     }
     if (!status) status = eden_mpi_gather_weights(&w->backend, o, &own);
     if (status && error) *error = own;

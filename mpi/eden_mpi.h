@@ -26,10 +26,15 @@
  *            and eden_mpi_shard(), are made by every rank in the same order. Tensors,
  *            groups, settings and schedules are the same on every rank and change between
  *            the same steps; if they are not, all ranks refuse the step, and the error
- *            names the first difference. A step that one rank refuses is refused by all;
- *            gradients that eden_mpi_grad_ready() was told of are then to be computed
- *            again. A gradient that is not finite is judged after averaging, so alike by
- *            all.
+ *            names the first difference. What one rank refuses, all refuse. Weights are
+ *            compared in the first step after a tensor was added or loaded, frozen ones
+ *            and copies too.
+ *   Refused  after a refused step, gradients that eden_mpi_grad_ready() was told of are to
+ *            be computed again. A gradient that is not finite is judged after averaging,
+ *            so alike by all; means are then where gradients were, and the next step is
+ *            refused (EDEN_E_ORDER) until eden_zero_grad() has given up all micro-batches
+ *            of this one. With one rank, and no sum of micro-batches with a fixed order, it
+ *            can be mended instead, as eden_step() says.
  *   Absent   a gradient is NULL on all ranks or on none.
  *   Writable gradients need EDEN_GRAD_WRITABLE: a step leaves the average in this rank's
  *            shard of them, and elsewhere what was there, or zero with config.zero_grad.
@@ -39,7 +44,11 @@
  *   Bytes    gradients and weights travel as they are stored (beyond 64 ranks gradients as
  *            floats), and the weights' copies not at all where they can be made of them:
  *            weights of bf16 with EDEN_MASTER halve what goes to all.
- *   Threads  MPI is called by the thread that makes the call, and by no other.
+ *   Memory   besides weights and gradients a rank has 1/W of the state with a value for each
+ *            weight, all other state, messages of `bucket_bytes`, and 3 bytes for every 1024
+ *            weights of the model; with `fixed_order` 4 bytes a weight of its shard.
+ *   Threads  MPI is called by the thread that makes the call, and by no other; if that is not
+ *            the one that called MPI_Init(), creation wants MPI_THREAD_SERIALIZED.
  *
  * Not yet over ranks, and refused (EDEN_E_ORDER): eden_step_tensor(), averages read with
  * eden_get_average(), state read or lent, and eden_save() of more than weights; see
@@ -68,8 +77,9 @@ typedef struct {
  *
  * Up to 64 ranks add gradients up in their order, more of them in one of MPI's own, and
  * either way what a sum rounds to changes with the number of ranks. With `fixed_order`
- * gradients are added in the order of their micro-batches instead, and a run has the same bits on 1, 2, 3 or 4 ranks. Then config.accumulate is the micro-batches
- * of a step on all ranks together, a multiple of their number; the n-th call of
+ * gradients are added in the order of their micro-batches instead, and a run has the same
+ * bits on 1, 2, 3 or 4 ranks. Then config.accumulate is the micro-batches of a step on
+ * all ranks together, a multiple of their number; the n-th call of
  * eden_step() in a step takes micro-batches (n-1)*W to n*W - 1, of rank 0, 1, ...; each
  * call sends gradients, where otherwise only the last of a step does, and zeroes
  * them unless it is the last; 4 bytes a weight of the shard hold the sum. */
@@ -81,7 +91,13 @@ EDEN_API eden_status eden_mpi_optimizer_create(eden_optimizer **optimizer, MPI_C
  * a bucket are, it is sent, while backward goes on. Buckets are sent from the last tensor
  * that was added to the first, as backward makes them. Never needed, and does nothing in
  * the first step, after changes of tensors or settings, and for micro-batches that only
- * count. */
+ * count.
+ *
+ * From then on the step is under way on all ranks: eden_lookahead_begin(), eden_load() and
+ * going to the averages are refused (EDEN_E_ORDER), and so is the step, once, if tensors or
+ * settings have changed. eden_mpi_save() may come between. eden_mpi_load(), going back from
+ * the averages and eden_lookahead_end() give the gradients up, on all ranks, whichever of
+ * them were told: compute them again. */
 EDEN_API eden_status eden_mpi_grad_ready(eden_optimizer *optimizer, const char *tensor, eden_error *error);
 
 /* Give rank 0's weights, copies and frozen tensors to all. The first step refuses weights that differ. */
@@ -95,8 +111,10 @@ EDEN_API eden_status eden_mpi_broadcast(eden_optimizer *optimizer, eden_error *e
  * one file of it, that of eden_save().
  *
  * Load such a folder, of any number of ranks, or a file of eden_save(). As eden_load();
- * each rank reads its shard, and all weights. A load that one rank refuses
- * changes nothing on any. */
+ * each rank reads its shard, and all weights. A load that one rank refuses changes nothing
+ * on any; so does one of different files, by their checksums, or of a folder in which ranks
+ * see different generations (EDEN_E_MISMATCH, with the ranks' numbers). eden_load() does not
+ * compare files. Micro-batches of an unfinished step are forgotten. */
 EDEN_API eden_status eden_mpi_save(eden_optimizer *optimizer, const char *folder, eden_error *error);
 EDEN_API eden_status eden_mpi_load(eden_optimizer *optimizer, const char *path, eden_error *error);
 

@@ -105,12 +105,22 @@ static eden_status gather(world *w, int copies, eden_error *error)
     return status;
 }
 
+/* Gradients of the weights that were, told of since the others were last heard of. */
+static eden_status drop_gradients(world *w, eden_error *error)
+{
+    uint64_t started = w->started;
+    const eden_status status = eden_mpi_allreduce(w, &started, 1, MPI_UINT64_T, MPI_MAX, error);
+    return status ? status : eden_mpi_drop_gradients(w, (size_t)started, error);
+}
+
 eden_status eden_mpi_gather_weights(eden_backend *backend, eden_optimizer *o, eden_error *error)
 {
     world *w = world_of(backend);
     int copies = 0;
     if (backend->ranks == 1) return EDEN_OK;
-    eden_status status = eden_mpi_make_buckets(w, error);
+    eden_status status = w->settled ? EDEN_OK : drop_gradients(w, error);
+    w->settled = 0;
+    if (!status && eden_mpi_is_stale(w)) status = eden_mpi_make_buckets(w, error);
     for (size_t i = 0; i < eden_tensor_count(o); i++) {
         uint32_t dtype;
         copies = copies || stored(w, i, 1, &dtype);

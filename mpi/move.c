@@ -248,11 +248,11 @@ int eden_mpi_may_send(world *w)
     return done;
 }
 
-eden_status eden_mpi_send_gradients(world *w, size_t end, int agreed, eden_error *error)
+static eden_status send(world *w, size_t end, int agreed, int keep, eden_error *error)
 {
     for (; w->started < end && w->started < w->bucket_count; w->started++) {
         flight *f = &w->flights[w->started % FLIGHTS];
-        const eden_status status = land(w, f, 1, error);
+        const eden_status status = land(w, f, keep, error);
         if (status) return status;
         f->bucket = w->started;
         if (w->backend.ranks == 1) {
@@ -266,13 +266,29 @@ eden_status eden_mpi_send_gradients(world *w, size_t end, int agreed, eden_error
     return EDEN_OK;
 }
 
-eden_status eden_mpi_finish_gradients(world *w, int keep, eden_error *error)
+eden_status eden_mpi_send_gradients(world *w, size_t end, int agreed, eden_error *error)
+{
+    return send(w, end, agreed, 1, error);
+}
+
+static eden_status finish(world *w, int keep, eden_error *error)
 {
     eden_status status = EDEN_OK;
     for (size_t k = 0; k < FLIGHTS && !status; k++) /* the older first */
         status = land(w, &w->flights[(w->started + k) % FLIGHTS], keep, error);
     w->started = 0;
+    w->told = 0;
     if (w->ready) memset(w->ready, 0, w->tensors);
+    return status;
+}
+
+eden_status eden_mpi_finish_gradients(world *w, eden_error *error) { return finish(w, 1, error); }
+
+eden_status eden_mpi_drop_gradients(world *w, size_t end, eden_error *error)
+{
+    eden_status status = w->failed ? EDEN_E_IO : send(w, end, 0, 0, error);
+    if (!status) status = finish(w, 0, error);
+    if (status) w->failed = 1;
     return status;
 }
 

@@ -30,15 +30,36 @@ static void zero_gradients(const eden_optimizer *o)
     }
 }
 
+static eden_status check_step(world *w, eden_optimizer *o, eden_error *error)
+{
+    /* What was added up of a step that has been given up since. */
+    if (!eden_backend_pending(o)) w->sums = 0;
+    if (!w->alone && eden_backend_refused(o))
+        return eden_mpi_fail(error, EDEN_E_ORDER, "step %llu was refused for a gradient when the ranks had exchanged "
+                             "theirs, and their sums are where gradients were; begin it again with eden_zero_grad()",
+                             (unsigned long long)eden_steps(o) + 1);
+    return check_gradients(o, error);
+}
+
+/* Gradients have been sent for shards that are no more. */
+static eden_status changed_within(eden_error *error)
+{
+    return eden_mpi_fail(error, EDEN_E_ORDER, "tensors or settings have changed since eden_mpi_grad_ready() was told of "
+                         "a gradient of this step; compute all gradients again");
+}
+
 static eden_status begin(eden_backend *backend, eden_optimizer *o, int last, eden_status mine, eden_error *error)
 {
     world *w = world_of(backend);
-    if (!mine) mine = check_gradients(o, error);
-    if (!mine && !w->started) mine = eden_mpi_make_buckets(w, error);
+    if (!mine) mine = check_step(w, o, error);
     eden_status status = eden_mpi_agree(backend, o, mine, error);
+    if (!status && w->stale && w->most_started) status = changed_within(error);
+    if (status && !w->failed) eden_mpi_drop_gradients(w, w->most_started, NULL);
+    if (!status && w->stale) status = eden_mpi_make_buckets(w, error);
     if (status || w->alone) return status;
     status = eden_mpi_send_gradients(w, w->bucket_count, 1, error);
-    if (!status) status = eden_mpi_finish_gradients(w, 1, error);
+    if (!status) status = eden_mpi_finish_gradients(w, error);
+    w->settled = !status && last;
     if (status || !w->config.fixed_order) return status;
     eden_mpi_take_sums(w, last);
     if (!last) zero_gradients(o);
@@ -47,12 +68,23 @@ static eden_status begin(eden_backend *backend, eden_optimizer *o, int last, ede
 
 /* ---- creating and destroying ------------------------------------------------------------------ */
 
+static void leave(world *w)
+{
+    int ended = 0;
+    MPI_Finalized(&ended);
+    /* Freeing waits for the others, who may be gone. */
+    if (!ended && !w->failed && w->control != MPI_COMM_NULL) MPI_Comm_free(&w->control);
+    if (!ended && !w->failed && w->data != MPI_COMM_NULL) MPI_Comm_free(&w->data);
+}
+
 static void destroy(eden_backend *backend)
 {
     world *w = world_of(backend);
-    int ended = 0;
-    MPI_Finalized(&ended);
     eden_mpi_free_buckets(w);
+    free(w->counts);
+    free(w->begins);
+    free(w->bytes);
+    free(w->cards);
     for (size_t k = 0; k < FLIGHTS; k++) {
         free(w->flights[k].zeros);
         free(w->flights[k].counts);
@@ -60,25 +92,36 @@ static void destroy(eden_backend *backend)
         free(w->flights[k].own_counts);
         free(w->flights[k].own_begins);
     }
-    /* Freeing waits for the others, who may be gone. */
-    if (!ended && !w->failed && w->control != MPI_COMM_NULL) MPI_Comm_free(&w->control);
-    if (!ended && !w->failed && w->data != MPI_COMM_NULL) MPI_Comm_free(&w->data);
+    leave(w);
     free(w);
 }
 
-static eden_status check_mpi(MPI_Comm comm, const eden_mpi_config *mpi, eden_error *error)
+/* Without these there is no one to agree with. */
+static eden_status check_mpi(MPI_Comm comm, eden_error *error)
 {
-    int begun = 0, ended = 0, inter = 0;
+    int begun = 0, ended = 0, inter = 0, first = 0, level = MPI_THREAD_SINGLE;
     MPI_Initialized(&begun);
     MPI_Finalized(&ended);
     if (!begun || ended)
         return eden_mpi_fail(error, EDEN_E_ORDER, "eden_mpi_optimizer_create: %s", begun ? "MPI_Finalize() has been "
                              "called" : "call MPI_Init() first");
+    MPI_Is_thread_main(&first);
+    MPI_Query_thread(&level);
+    if (!first && level < MPI_THREAD_SERIALIZED)
+        return eden_mpi_fail(error, EDEN_E_ORDER, "eden_mpi_optimizer_create: this is not the thread that called "
+                             "MPI_Init(), the only one that may call MPI; begin with MPI_Init_thread() and "
+                             "MPI_THREAD_SERIALIZED");
     if (comm == MPI_COMM_NULL)
         return eden_mpi_fail(error, EDEN_E_ARGUMENT, "eden_mpi_optimizer_create: the communicator is MPI_COMM_NULL");
     if (MPI_Comm_test_inter(comm, &inter) != MPI_SUCCESS || inter)
         return eden_mpi_fail(error, EDEN_E_ARGUMENT, "eden_mpi_optimizer_create: the communicator joins two groups; "
                              "an optimizer is of one");
+    return EDEN_OK;
+}
+
+static eden_status check_arguments(eden_optimizer **optimizer, const eden_mpi_config *mpi, eden_error *error)
+{
+    if (!optimizer) return eden_mpi_fail(error, EDEN_E_ARGUMENT, "eden_mpi_optimizer_create: optimizer is NULL");
     if (mpi && mpi->size != sizeof *mpi)
         return eden_mpi_fail(error, EDEN_E_ARGUMENT, "eden_mpi_optimizer_create: start mpi from EDEN_MPI_CONFIG_INIT");
     if (mpi && mpi->fixed_order > 1)
@@ -92,6 +135,11 @@ static eden_status check_mpi(MPI_Comm comm, const eden_mpi_config *mpi, eden_err
 static int make_room(world *w)
 {
     const uint32_t ranks = w->backend.ranks;
+    w->counts = calloc(ranks, sizeof *w->counts);
+    w->begins = calloc(ranks, sizeof *w->begins);
+    w->bytes = calloc(ranks, sizeof *w->bytes);
+    w->cards = calloc(ranks, CARD);
+    if (!w->counts || !w->begins || !w->bytes || !w->cards) return 0;
     for (size_t k = 0; k < FLIGHTS; k++) {
         flight *f = &w->flights[k];
         f->counts = calloc(ranks, sizeof *f->counts);
@@ -112,14 +160,16 @@ static eden_status check_counts(world *w, const eden_config *config, eden_error 
                          "and %u ranks want a multiple of %u", all, ranks, ranks);
 }
 
-/* The part that a rank may fail at alone. */
+/* Once all ranks have room. What of it fails on some, fails on all. */
 static eden_status create_here(world *w, const char *rule, const eden_config *config, eden_error *error)
 {
-    eden_status status = make_room(w) ? check_counts(w, config, error)
-                                      : eden_mpi_fail(error, EDEN_E_MEMORY, "no memory for an optimizer over MPI");
+    eden_status status = eden_mpi_compare_builds(w, error);
+    if (status) return status;
+    status = check_counts(w, config, error);
     if (!status) status = eden_optimizer_create(&w->optimizer, rule, config, error);
     if (!status) status = eden_attach_backend(w->optimizer, &w->backend, error);
-    return status;
+    status = eden_mpi_all(w, status, error);
+    return status ? status : eden_mpi_agree(&w->backend, w->optimizer, EDEN_OK, error);
 }
 
 /* A communicator of our own; those who wait for others leave them the cores. */
@@ -148,42 +198,55 @@ static eden_status meet(world *w, MPI_Comm comm, eden_error *error)
     return EDEN_OK;
 }
 
+static world start(const eden_mpi_config *mpi)
+{
+    const eden_mpi_config initial = EDEN_MPI_CONFIG_INIT;
+    world w = { .config = mpi ? *mpi : initial, .most = COUNT_MOST, .direct = DIRECT_RANKS, .described = UINT64_MAX };
+    if (!w.config.bucket_bytes) w.config.bucket_bytes = (uint64_t)32 << 20;
+    w.backend.counts = 1;
+    w.control = w.data = MPI_COMM_NULL;
+    w.backend.agree = eden_mpi_agree;
+    w.backend.vote = eden_mpi_vote;
+    w.backend.begin = begin;
+    w.backend.exchange = eden_mpi_exchange;
+    w.backend.end = eden_mpi_gather_weights;
+    w.backend.destroy = destroy;
+    return w;
+}
+
+/* A rank without memory for its world meets the others to tell them. */
+static eden_status make_world(world **made, world *met, eden_status mine, eden_error *error)
+{
+    world *w = malloc(sizeof *w);
+    *made = w;
+    if (w) *w = *met;
+    if (!mine && !(w && make_room(w))) mine = eden_mpi_fail(error, EDEN_E_MEMORY, "no memory for an optimizer over MPI");
+    return eden_mpi_all(w ? w : met, mine, error);
+}
+
 eden_status eden_mpi_optimizer_create(eden_optimizer **optimizer, MPI_Comm comm, const char *rule,
                                       const eden_config *config, const eden_mpi_config *mpi, eden_error *error)
 {
-    const eden_mpi_config initial = EDEN_MPI_CONFIG_INIT;
-    if (!optimizer) return eden_mpi_fail(error, EDEN_E_ARGUMENT, "eden_mpi_optimizer_create: optimizer is NULL");
-    eden_status status = check_mpi(comm, mpi, error);
-    if (status) return status;
-    world *w = calloc(1, sizeof *w);
-    if (!w) return eden_mpi_fail(error, EDEN_E_MEMORY, "no memory for an optimizer over MPI");
-    w->config = mpi ? *mpi : initial;
-    if (!w->config.bucket_bytes) w->config.bucket_bytes = (uint64_t)32 << 20;
-    w->most = COUNT_MOST;
-    w->direct = DIRECT_RANKS;
-    w->control = w->data = MPI_COMM_NULL;
-    w->backend.agree = eden_mpi_agree;
-    w->backend.vote = eden_mpi_vote;
-    w->backend.begin = begin;
-    w->backend.exchange = eden_mpi_exchange;
-    w->backend.end = eden_mpi_gather_weights;
-    w->backend.destroy = destroy;
-    status = meet(w, comm, error);
-    if (status) {
-        destroy(&w->backend);
-        return status;
-    }
-    w->backend.counts = w->config.fixed_order ? w->backend.ranks : 1;
-    w->backend.every = w->config.fixed_order;
     eden_error own = { 0, "" };
-    status = eden_mpi_agree_first(w, create_here(w, rule, config, &own), &own);
+    world *w = NULL;
+    eden_status status = check_mpi(comm, error);
+    if (status) return status;
+    const eden_status mine = check_arguments(optimizer, mpi, &own);
+    world met = start(mine ? NULL : mpi);
+    status = meet(&met, comm, mine ? NULL : &own);
+    if (!status) status = make_world(&w, &met, mine, &own);
+    if (!status && w->config.fixed_order) w->backend.counts = w->backend.ranks, w->backend.every = 1;
+    if (!status) status = create_here(w, rule, config, &own);
     if (!status) {
         *optimizer = w->optimizer;
         return EDEN_OK;
     }
     if (error) *error = own;
-    if (eden_backend_of(w->optimizer)) eden_optimizer_destroy(w->optimizer);
-    else eden_optimizer_destroy(w->optimizer), destroy(&w->backend);
+    eden_optimizer *half = w ? w->optimizer : NULL;
+    const int attached = half && eden_backend_of(half);
+    if (half) eden_optimizer_destroy(half); /* with the world, if it is its */
+    if (w && !attached) destroy(&w->backend);
+    else if (!w) leave(&met);
     return status;
 }
 
@@ -219,10 +282,11 @@ eden_status eden_mpi_grad_ready(eden_optimizer *o, const char *tensor, eden_erro
     if (status) return status;
     if (w->failed) return eden_mpi_fail(error, EDEN_E_IO, "the ranks have lost each other before; end all with "
                                         "MPI_Abort()");
-    if (!w->ready || w->version != eden_shard_version(o) || w->tensors != eden_tensor_count(o) ||
-        !eden_backend_steps_next(o) || w->config.fixed_order || w->backend.ranks == 1)
+    if (eden_mpi_is_stale(w) || !eden_backend_steps_next(o) || eden_backend_refused(o) || w->config.fixed_order ||
+        w->backend.ranks == 1)
         return EDEN_OK;
     w->ready[i] = 1;
+    w->told = 1;
     /* A rank that failed and never gets here must not be waited for. MPI works within
      * calls alone, and this is one. What arrives is added up as in a step, whatever
      * environment the caller computes in. */
@@ -242,6 +306,8 @@ eden_status eden_mpi_broadcast(eden_optimizer *o, eden_error *error)
                              "eden_mpi_optimizer_create()");
     eden_status status = eden_steps(o) ? eden_mpi_fail(error, EDEN_E_ORDER, "eden_mpi_broadcast: weights are alike once "
                                                        "a step has been taken") : EDEN_OK;
+    status = eden_mpi_all(world_of(eden_backend_of(o)), status, error);
+    if (!status) status = eden_mpi_same_tensors(world_of(eden_backend_of(o)), error);
     for (size_t i = 0; i < eden_tensor_count(o) && !status; i++) {
         eden_tensor t;
         const uint64_t count = eden_backend_tensor(o, i, &t);

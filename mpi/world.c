@@ -92,7 +92,6 @@ eden_status eden_mpi_exchange(eden_backend *backend, const void *mine, void *all
                               eden_error *error)
 {
     world *w = world_of(backend);
-    flight *f = &w->flights[0];
     MPI_Request request = MPI_REQUEST_NULL;
     uint64_t total = 0, before = 0;
     eden_status status = not_failed(w, error);
@@ -103,11 +102,11 @@ eden_status eden_mpi_exchange(eden_backend *backend, const void *mine, void *all
     if (status) return status;
     if (total <= w->most) {
         int at = 0;
-        for (uint32_t r = 0; r < backend->ranks; at += f->counts[r++]) {
-            f->counts[r] = (int)bytes[r];
-            f->begins[r] = at;
+        for (uint32_t r = 0; r < backend->ranks; at += w->counts[r++]) {
+            w->counts[r] = (int)bytes[r];
+            w->begins[r] = at;
         }
-        const int code = MPI_Iallgatherv(mine, (int)bytes[backend->rank], MPI_BYTE, all, f->counts, f->begins,
+        const int code = MPI_Iallgatherv(mine, (int)bytes[backend->rank], MPI_BYTE, all, w->counts, w->begins,
                                          MPI_BYTE, w->control, &request);
         return eden_mpi_wait(w, code, &request, "sums", error);
     }
@@ -116,4 +115,10 @@ eden_status eden_mpi_exchange(eden_backend *backend, const void *mine, void *all
     for (uint32_t r = 0; r < backend->ranks && !status; before += bytes[r++])
         status = eden_mpi_bcast(w, (char *)all + before, bytes[r], r, error);
     return status;
+}
+
+eden_status eden_mpi_show(world *w, const void *card, eden_error *error)
+{
+    for (uint32_t r = 0; r < w->backend.ranks; r++) w->bytes[r] = CARD;
+    return eden_mpi_exchange(&w->backend, card, w->cards, w->bytes, error);
 }

@@ -23,13 +23,14 @@ typedef struct {
     unsigned char *room;
     size_t received;
     void *zeros;               /* sent for a gradient that others have       */
-    int *counts, *begins, *own_counts, *own_begins;
+    int *counts, *begins, *own_counts, *own_begins; /* not to be touched under way */
     MPI_Request request;
     size_t bucket;
     int active;
 } flight;
 
 #define FLIGHTS 2
+#define CARD    64
 
 typedef struct {
     eden_backend backend;      /* first, so that one is the other            */
@@ -43,7 +44,16 @@ typedef struct {
 
     uint64_t version, described; /* of shards, as buckets were made for; as was compared */
     uint64_t hash;             /* of the description                         */
-    int met;                   /* weights have been compared                 */
+    size_t met;                /* tensors whose weights have been compared   */
+
+    size_t most_started;       /* of any rank, when all last agreed          */
+    int stale;                 /* a rank had buckets of earlier shards       */
+    int told;                  /* eden_mpi_grad_ready() was, of a gradient   */
+    int settled;               /* no rank has gradients under way, all know  */
+    int loading, voted;        /* within eden_mpi_load()                     */
+    int *counts, *begins;      /* of eden_mpi_exchange()                     */
+    uint64_t *bytes;           /* by rank                                    */
+    unsigned char *cards;      /* CARD bytes of each rank                    */
 
     size_t tensors;
     uint64_t *offset;          /* where a tensor's part of `sum` begins      */
@@ -71,17 +81,43 @@ eden_status eden_mpi_bcast(world *w, void *bytes, uint64_t count, uint32_t root,
 eden_status eden_mpi_exchange(eden_backend *backend, const void *mine, void *all, const uint64_t *bytes,
                               eden_error *error);
 
+/* A card of each rank to all, in w->cards. */
+eden_status eden_mpi_show(world *w, const void *card, eden_error *error);
+
 /* ---- agree.c --------------------------------------------------------------------------- */
 
+/* Has every rank succeeded so far? */
+eden_status eden_mpi_all(world *w, eden_status mine, eden_error *error);
+
+/* The same before the weights change, which gradients under way would not know of: they are
+ * dropped by a load, and refuse all else. */
 eden_status eden_mpi_vote(eden_backend *backend, eden_status mine, eden_error *error);
 
-/* Of creation, which may have failed before there is an optimizer. */
-eden_status eden_mpi_agree_first(world *w, eden_status mine, eden_error *error);
+/* The same, and what ranks must have in common is. Nothing is done about what is under way. */
 eden_status eden_mpi_agree(eden_backend *backend, eden_optimizer *o, eden_status mine, eden_error *error);
+
+/* ---- same.c ---------------------------------------------------------------------------- */
+
+/* What the programs of all ranks must have in common; one to a card. */
+typedef struct { uint64_t order; char version[CARD - sizeof(uint64_t)]; } build;
+eden_status eden_mpi_same_builds(const build *builds, uint32_t ranks, eden_error *error);
+eden_status eden_mpi_compare_builds(world *w, eden_error *error);
+
+/* Has every rank tensors of the same names and sizes? Weights may differ. */
+eden_status eden_mpi_same_tensors(world *w, eden_error *error);
+
+/* Do all ranks see the same checkpoint at `path`? */
+eden_status eden_mpi_same_checkpoint(world *w, const char *path, eden_error *error);
+
+/* "ranks 1, 3 and 5 have", or how many, of those whose card is not rank 0's. */
+const char *eden_mpi_list_others(const void *cards, uint32_t ranks, char text[100]);
 
 /* ---- buckets.c ------------------------------------------------------------------------- */
 
-/* Make buckets for the shards of now, if those there are were made for others. */
+/* Were the buckets made for other shards than those of now? */
+int eden_mpi_is_stale(const world *w);
+
+/* Then all ranks make others. */
 eden_status eden_mpi_make_buckets(world *w, eden_error *error);
 void eden_mpi_free_buckets(world *w);
 
@@ -103,9 +139,12 @@ static inline int is_direct(const world *w) { return w->config.fixed_order || w-
  * `agreed`: all ranks have the same gradients. */
 eden_status eden_mpi_send_gradients(world *w, size_t end, int agreed, eden_error *error);
 
+/* Meet what any rank has sent, of buckets below `end`, and forget it. */
+eden_status eden_mpi_drop_gradients(world *w, size_t end, eden_error *error);
+
 /* Can the next bucket be sent without waiting for an earlier one? */
 int eden_mpi_may_send(world *w);
-eden_status eden_mpi_finish_gradients(world *w, int keep, eden_error *error);
+eden_status eden_mpi_finish_gradients(world *w, eden_error *error);
 /* With fixed_order: what came joined the sum, which with `last` becomes the gradients. */
 void eden_mpi_take_sums(world *w, int last);
 eden_status eden_mpi_gather_weights(eden_backend *backend, eden_optimizer *o, eden_error *error);

@@ -18,10 +18,11 @@ typedef struct {
     size_t matrices, rows, cols;
 } shape;
 
-/* Of one element; small, many to a piece, and more than a piece; one row; as large as a
- * panel, and several panels of several pieces. */
+/* Of one element; small, many to a piece, and more than a piece; as large as they are run
+ * together, and one more; one row; as large as a panel, and several panels of several pieces. */
 static const shape shapes[] = { { 3, 1, 1 },  { 40000, 1, 1 }, { 1, 1, 9 },    { 5, 1, 700 }, { 5, 700, 1 },
-                                { 4000, 3, 3 }, { 2, 128, 128 }, { 3, 300, 200 }, { 2, 40, 17000 } };
+                                { 4000, 3, 3 },  { 500, 8, 8 }, { 700, 64, 1 }, { 700, 1, 64 }, { 300, 5, 13 },
+                                { 2000, 7, 1 },  { 2, 128, 128 }, { 3, 300, 200 }, { 2, 40, 17000 } };
 
 static const eden_rule *adafactor(double *hypers, double clip, int scaled, double beta1)
 {
@@ -164,6 +165,62 @@ static void test_threads_and_files(void **state)
     eden_optimizer_destroy(a.o), eden_optimizer_destroy(b.o);
 }
 
+/* ---- small ones, stored otherwise ---------------------------------------------------------- */
+
+/* As EDEN_SPLIT rounds: halves go away from 0. */
+static uint16_t high(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return (uint16_t)((u + 0x8000) >> 16);
+}
+
+static float of_high(uint16_t h)
+{
+    const uint32_t u = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+/* Weights that lose nothing take the steps of floats, whatever blocks they are staged in. */
+static void test_small_ones_of_16_bits(void **state)
+{
+    static float p[18000], g[18000];
+    static uint16_t p16[18000], g16[18000];
+    const shape small[] = { { 18000, 1, 1 }, { 2000, 3, 3 }, { 360, 25, 2 }, { 360, 2, 25 } };
+    (void)state;
+    for (size_t k = 0; k < 8; k++) {
+        const shape s = small[k / 2];
+        eden_optimizer *a, *b;
+        fill(p, g, 18000, 11);
+        for (size_t i = 0; i < 18000; i++)
+            p16[i] = high(p[i]), p[i] = of_high(p16[i]), g16[i] = high(g[i]), g[i] = of_high(g16[i]);
+        eden_config config = EDEN_CONFIG_INIT;
+        config.threads = 2, config.clip_norm = k % 2 ? 3 : 0, config.zero_grad = 1;
+        eden_tensor t = EDEN_TENSOR_INIT, t16 = EDEN_TENSOR_INIT;
+        t.data = p, t.grad = g, t.flags = EDEN_MATRICES | EDEN_GRAD_WRITABLE;
+        t.ndim = 3, t.shape[0] = s.matrices, t.shape[1] = s.rows, t.shape[2] = s.cols;
+        t16 = t, t16.data = p16, t16.grad = g16, t16.dtype = t16.grad_dtype = EDEN_BF16, t16.rounding = EDEN_SPLIT;
+        OK(eden_optimizer_create(&a, "adafactor", &config, error));
+        OK(eden_optimizer_create(&b, "adafactor", &config, error));
+        if (k % 2) OK(eden_set(a, NULL, "beta1", 0.5, error));
+        if (k % 2) OK(eden_set(b, NULL, "beta1", 0.5, error));
+        OK(eden_add_tensor(a, "w", &t, NULL, error));
+        OK(eden_add_tensor(b, "w", &t16, NULL, error));
+        for (int step = 0; step < 3; step++) {
+            OK(eden_step(a, error));
+            OK(eden_step(b, error));
+            for (size_t i = 0; i < 18000; i++) {
+                assert_int_equal(p16[i], high(p[i]));
+                assert_true(g[i] == 0 && g16[i] == 0);
+                g16[i] = high((float)(int)(i % 101) - 50), g[i] = of_high(g16[i]);
+            }
+        }
+        eden_optimizer_destroy(a), eden_optimizer_destroy(b);
+    }
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -189,6 +246,7 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_small_ones_of_16_bits),
         cmocka_unit_test(test_each_as_if_alone),
         cmocka_unit_test(test_norms_of_the_tensor),
         cmocka_unit_test(test_threads_and_files),

@@ -5,14 +5,15 @@
 
 Each is imported by itself, and needs its library only then. What is refused raises an eden.Error, of a kind
 that is also Python's own: InvalidValueError a ValueError, InvalidTypeError a TypeError, InvalidNameError a
-LookupError, DeviceError a TypeError and a RuntimeError, GradientError an ArithmeticError, FileError an OSError, FormatError a ValueError.
+LookupError, DeviceError a TypeError and a RuntimeError, GradientError an ArithmeticError, FileError an OSError, MissingFileError a FileNotFoundError besides,
+FormatError a ValueError.
 """
 from ._native import (DeviceError, Error, FileError, FormatError, GradientError, InvalidNameError, InvalidTypeError,
-                      InvalidValueError, lib as _lib)
+                      InvalidValueError, MissingFileError, lib as _lib)
 
 __version__ = _lib.eden_version().decode()
 __all__ = ["DeviceError", "Error", "FileError", "FormatError", "GradientError", "InvalidNameError", "InvalidTypeError",
-           "InvalidValueError", "numpy", "rules", "torch"]
+           "InvalidValueError", "MissingFileError", "numpy", "rules", "torch"]
 
 
 def rules() -> "list[str]":

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import re
+import sys
 import threading
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 
-from . import _arrays, _native
+from . import _arrays, _native, _words
 from ._array_members import STORAGE, Member, Pack, flag, one_of
 from ._classes import bind
 from ._native import NameError_, TypeError_, ValueError_, lib
@@ -63,14 +63,13 @@ def _config(options):
 
 _OURS = {"lookahead_begin": "lookahead", "lookahead_end": "leaving lookahead", "swap_average": "averaged",
          "schedule_custom": "schedule", "load_as": "load", "get_at": "get", "set_text": "set", "add_tensor": "add",
-         "get_average": "average_of", "get_state": "state", "set_note": "notes", "no_average": "None"}
+         "get_average": "average_of", "get_state": "state", "set_note": "notes", "no_average": "None",
+         "master": "master = 'f32'", "split": "master = 'split'"}
 
 
 def translate(text):
     """A sentence about C's names in those of this module."""
-    text = re.sub(r"\bconfig\.", "", text)
-    text = re.sub(r"\bEDEN_([A-Z0-9_]+)", lambda m: _OURS.get(m[1].lower(), repr(m[1].lower())), text)
-    return re.sub(r"\beden_(\w+)", lambda m: _OURS.get(m[1], m[1]), text)
+    return _words.translate(text, _OURS)
 
 
 def call(name, *arguments):
@@ -78,7 +77,8 @@ def call(name, *arguments):
     try:
         _native.call(name, *arguments)
     except _native.Error as error:
-        raise type(error)(translate(str(error))) from None
+        error.args = (translate(str(error)),)
+        raise
 
 
 class _Use:
@@ -89,14 +89,27 @@ class _Use:
         self.thread = threading.get_ident()
 
 
+def _is_over(use):
+    """Did a call of this thread end without giving back? Before Python 3.12 an interrupt can do that."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is _TAKING and frame.f_locals.get("use") is use:
+            return False
+        frame = frame.f_back
+    return True
+
+
 def exclusive(method: _Method) -> _Method:
-    """One call at a time. Taking and giving back are single operations, so that an interrupt cannot leave
-    an optimizer taken."""
+    """One call at a time. Taking and giving back are single operations, and what an interrupt leaves taken all
+    the same, its own thread takes over."""
     @functools.wraps(method)
     def call(self, *args, **kwargs):
         busy, use = self._busy, _Use()
         try:
-            if busy.setdefault(0, use) is not use:
+            held = busy.setdefault(0, use)
+            if held is not use and held.thread == use.thread and _is_over(held):
+                held = busy[0] = use
+            if held is not use:
                 raise _native.Error(f"{self!r} is in use, by another thread or from a function of its own schedule; an "
                                     "optimizer is used by one at a time")
             return method(self, *args, **kwargs)
@@ -107,6 +120,9 @@ def exclusive(method: _Method) -> _Method:
             except KeyError:
                 pass
     return cast(_Method, call)
+
+
+_TAKING = exclusive(lambda self: None).__code__
 
 
 def asking(method: _Method) -> _Method:

@@ -1,10 +1,11 @@
 """What the classes of eden.numpy have in common."""
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Union
 
 from . import _arrays, _native
@@ -53,6 +54,16 @@ def _path(path):
     if b"\0" in data:
         raise ValueError_(f"the path {path!r} has a NUL in it")
     return data
+
+
+@contextlib.contextmanager
+def _naming(path: _Path) -> Iterator[None]:
+    """What the system refuses has the path as it was given."""
+    try:
+        yield
+    except _native.FileError as error:
+        error.filename = path
+        raise
 
 
 class _Notes:
@@ -232,7 +243,8 @@ class Optimizer(Base):
         """Write a checkpoint: "weights", "optimizer" (everything else) or "all". The file appears whole or
         not at all, and the one that was there stays as PATH.old."""
         self._check_weights()
-        call("eden_save", self._handle, _path(path), self._parts(parts))
+        with _naming(path):
+            call("eden_save", self._handle, _path(path), self._parts(parts))
 
     @exclusive
     def load(self, path: _Path, parts: _Which = "all", partial: bool = False, convert: bool = False) -> LoadReport:
@@ -249,7 +261,8 @@ class Optimizer(Base):
                                     tell=ctypes.cast(lib.eden_arrays_tell, ctypes.c_void_p),
                                     context=ctypes.addressof(told))
         try:
-            call("eden_arrays_load", handle, _path(path), flags, ctypes.byref(report), ctypes.byref(pack.step))
+            with _naming(path):
+                call("eden_arrays_load", handle, _path(path), flags, ctypes.byref(report), ctypes.byref(pack.step))
         except _native.Error as error:
             error.differences = self._told(room, told)
             raise

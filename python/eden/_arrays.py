@@ -175,6 +175,9 @@ def _capsule(array, what):
 
 def _dlpack_view(array, what):
     """A View by DLPack. The capsule is held as it came, not taken over: with it goes the tensor."""
+    for pending, mend in (("is_neg", "resolve_neg"), ("is_conj", "resolve_conj")):  # PyTorch's, and not of DLPack
+        if callable(getattr(array, pending, None)) and getattr(array, pending)() is True:
+            raise TypeError_(f"{what} has a pending sign or conjugate, which DLPack does not carry; give .{mend}()")
     capsule = _capsule(array, what)
     readonly = True  # without a version nothing says that it may be written
     if _is_capsule(capsule, b"dltensor_versioned"):
@@ -217,6 +220,8 @@ def view_of(array, what, mend):
         kind = f"{type(array).__module__}.{type(array).__qualname__}".replace("builtins.", "")
         raise TypeError_(f"{what} is {kind}, which has no memory of floats that Eden could reach; give a NumPy array, "
                          "array.array('f', ...), or what speaks the buffer protocol or DLPack")
+    if view.count and not view.address:
+        raise TypeError_(f"{what} has no memory: it was freed, or only stands for an array")
     if view.address % BYTES[view.dtype]:
         raise TypeError_(f"{what} is not aligned to its elements; give a copy")
     return view

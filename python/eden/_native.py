@@ -4,6 +4,7 @@ Calls release the interpreter's lock. The shared object lies in this package, an
 symbols are seen by nothing else in the process.
 """
 import ctypes
+import errno
 import os
 import pathlib
 from ctypes import POINTER, c_char_p, c_double, c_int, c_size_t, c_uint32, c_uint64, c_void_p
@@ -48,7 +49,22 @@ class GradientError(Error, ArithmeticError):
 
 
 class FileError(Error, OSError):
-    """The system refused to open, read or write a file."""
+    """The system refused to open, read or write a file; `errno` and `filename` are as in Python's own."""
+    def __str__(self):
+        return str(self.args[0]) if self.args else ""
+
+    def __reduce__(self):
+        return _file_error, (type(self), self.args, self.errno, self.filename), self.__dict__
+
+
+class MissingFileError(FileError, FileNotFoundError):
+    """A file, or the folder for it, is not there."""
+
+
+def _file_error(kind, args, number=None, path=None):
+    error = kind(*args)
+    error.errno, error.filename = number, path
+    return error
 
 
 class FormatError(Error, ValueError):
@@ -56,7 +72,8 @@ class FormatError(Error, ValueError):
 
 
 ValueError_, NameError_, TypeError_ = InvalidValueError, InvalidNameError, InvalidTypeError
-for _kind in (InvalidValueError, InvalidNameError, InvalidTypeError, DeviceError, GradientError, FileError, FormatError):
+for _kind in (InvalidValueError, InvalidNameError, InvalidTypeError, DeviceError, GradientError, FileError,
+              MissingFileError, FormatError):
     _kind.__module__ = "eden"  # where they are public
 
 (E_ARGUMENT, E_NAME, E_VALUE, E_SHAPE, E_DTYPE, E_MEMORY, E_WORKSPACE, E_GRADIENT, E_ORDER, E_OVERFLOW,
@@ -196,6 +213,7 @@ _SIGNATURES = {
     "eden_batch_slots": (c_size_t, (c_void_p,)),
     "eden_batch_create": (c_int, (POINTER(c_void_p), c_void_p, c_size_t, POINTER(c_char_p), c_void_p, c_void_p)),
     "eden_batch_destroy": (None, (c_void_p,)),
+    "eden_batch_astray": (c_size_t, (c_void_p, POINTER(BatchStep), c_void_p, c_uint64)),
     "eden_batch_look_ahead": (c_int, (c_void_p, POINTER(BatchStep), _ERROR)),
     "eden_batch_take_step": (c_int, (c_void_p, POINTER(BatchStep), POINTER(c_int), _ERROR)),
 }
@@ -207,6 +225,10 @@ for _name, (_result, _arguments) in _SIGNATURES.items():
 def failure(status, text=""):
     """The exception of a status and its sentence."""
     text = text or lib.eden_status_text(status).decode()
+    if status == E_IO:
+        number = next((n for n in errno.errorcode if text.endswith(f": {os.strerror(n)}")),
+                      errno.EISDIR if text.endswith(": it is a folder") else None)
+        return _file_error(MissingFileError if number == errno.ENOENT else FileError, (text,), number)
     return ERRORS.get(status, Error)(text)
 
 

@@ -173,18 +173,19 @@ class Spelling:
                 arguments.append(Argument(hyper.name, [hyper]))
         return arguments
 
-    def settings(self, given, epsilon):
-        """The rule's settings for the values of a mapping, checked one by one and together."""
+    def settings(self, given, epsilon, later=False):
+        """The rule's settings for the values of a mapping, checked one by one and together; `later` is after the
+        class was made, or for one group."""
         values = list(self.values)
         for argument in (*self.arguments, *self.extra):
             if argument.name in given:
                 argument.read(given[argument.name], values, epsilon)
-        return self.check(values)
+        return self.check(values, later)
 
-    def check(self, values):
+    def check(self, values, later=False):
         """What a class of another library sets without being asked, or takes where it does nothing, gives way
-        where it would do nothing."""
-        waived = set()
+        where it would do nothing. That library, too, refuses an idle flag, but only when a class is made."""
+        waived, theirs = set(), {h.index for a in self.arguments for h in a.hypers} if self.peer else ()
         while True:
             index, why = ctypes.c_size_t(), ctypes.c_char_p()
             array = (ctypes.c_double * len(values))(*values)
@@ -193,7 +194,8 @@ class Spelling:
                 return values
             at = index.value
             sentence = self._sentence(values) if why.value else ""
-            idle = " has no effect " in sentence and self.peer and self.rule.hypers[at].kind == REAL
+            kind = self.rule.hypers[at].kind if self.peer and " has no effect " in sentence else None
+            idle = kind == REAL or at in theirs and (kind == CHOICE or kind == FLAG and later)
             if (at in self.fixed or idle) and at not in waived:
                 waived.add(at)
                 values[at] = self.rule.hypers[at].initial
@@ -225,19 +227,31 @@ class Spelling:
         elif spelled and spelled[0].name != hyper.name:
             name = f"{spelled[0].name}[{spelled[1]}]" if spelled[0].tuple else spelled[0].name
         if sentence:
-            return ValueError_(f"{self.name}: {sentence.replace(f'{hyper.name} = ', f'{name} = ', 1)}")
+            shown = value == hyper.choices[spelled[0].choices[1]] if spelled and spelled[0].choices else value
+            said = re.sub(rf"\b{hyper.name} = \S+", lambda _: f"{name} = {shown!r}", sentence, count=1)
+            return ValueError_(f"{self.name}: {said}")
         bounds = spelled[0].range(hyper) if spelled else hyper.range()
         if self.peer and spelled:  # in the words that its users know, and may look for
             what = f"beta parameter at index {spelled[1]}" if spelled[0].name == "betas" else f"{name} value"
             return ValueError_(f"{self.name}: Invalid {what}: {value!r}; {name} has to be {bounds}")
         return ValueError_(f"{self.name}: {name} = {value!r} has to be {bounds}")
 
+    def by_place(self):
+        return [a for a in self.arguments if a not in self.by_name()]
+
+    def by_name(self):
+        """Arguments that are keywords alone: a choice under another name came late to the other library, behind
+        what its programs give by place."""
+        return [a for a in self.arguments if a.choices and a.name != a.hypers[0].name]
+
     def parameters(self, extra=()):
         """Of the signature, behind the weights. The rule's settings that the other library does not
         have, and what is given here, are keywords."""
         kind = inspect.Parameter
-        for argument in self.arguments:
+        for argument in self.by_place():
             yield kind(argument.name, kind.POSITIONAL_OR_KEYWORD, default=argument.default(self.values))
+        for argument in self.by_name():
+            yield kind(argument.name, kind.KEYWORD_ONLY, default=argument.default(self.values))
         for name, default in extra:
             yield kind(name, kind.KEYWORD_ONLY, default=default)
         for argument in self.extra:

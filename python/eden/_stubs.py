@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterable, Literal, Optional, Tuple, Unio
 
 import torch
 from torch import Tensor
+from torch.optim import lr_scheduler as lr_scheduler, swa_utils as swa_utils
 
 from ._torch_optimizer import Optimizer as Optimizer
 
@@ -67,9 +68,11 @@ def _class(module, spelling, tail):
              f"    {spelling.paper}.",
              '    """', "    def __init__(", "        self,"]
     lines.append("        params: _Params," if module == "torch" else "        weights: Mapping[str, Any],")
-    for argument in spelling.arguments:
+    for argument in spelling.by_place():
         lines.append(f"        {argument.name}: {_type(argument)} = {argument.default(spelling.values)!r},")
     lines.append("        *,")
+    for argument in spelling.by_name():
+        lines.append(f"        {argument.name}: {_type(argument)} = {argument.default(spelling.values)!r},")
     for name, kind in tail:
         lines.append(f"        {name}: {kind} = ...,")
     for argument in spelling.extra:

@@ -16,10 +16,15 @@ import torch
 
 from . import _native
 from ._native import E_ORDER, TypeError_, ValueError_, lib
-from ._torch_state import Keeper, Member, check_parameter
+from ._torch_alike import alike, never
+from ._torch_state import DTYPES, Keeper, Member, check_parameter, is_lazy, no_memory
 
-_DTYPE = operator.attrgetter("dtype")
-_DATA_PTR, _CONTIGUOUS, _NUMEL = torch.Tensor.data_ptr, torch.Tensor.is_contiguous, torch.Tensor.numel
+_DTYPE, _SHAPE = operator.attrgetter("dtype"), operator.attrgetter("shape")
+_DATA_PTR, _CONTIGUOUS, _NEGATIVE = torch.Tensor.data_ptr, torch.Tensor.is_contiguous, torch.Tensor.is_neg
+
+
+def _addresses(tensors):
+    return array("Q", list(map(_DATA_PTR, tensors)))  # quicker than without the list
 
 
 # ---- the engine ------------------------------------------------------------------------------
@@ -27,15 +32,6 @@ _DATA_PTR, _CONTIGUOUS, _NUMEL = torch.Tensor.data_ptr, torch.Tensor.is_contiguo
 def _destroy(batch, optimizer):
     lib.eden_batch_destroy(batch)
     lib.eden_optimizer_destroy(optimizer)
-
-
-def _refusal(status, error):
-    """The library's sentence, with calls as they are here."""
-    text = error.text.decode("utf-8", "replace")
-    text = text.replace("wants eden_lookahead_begin() before each gradient is computed", "wants gradients from where "
-                        "the weights look ahead: use step(closure), or `with optimizer.lookahead():` around "
-                        "backward() and step()")
-    return _native.failure(status, text)
 
 
 class Engine(Keeper):
@@ -46,15 +42,20 @@ class Engine(Keeper):
         self.threads = options["threads"] or torch.get_num_threads()
         self.groups = [self._words(g) for g in owner.param_groups]
         self._make_members(owner)
+        self.whose = {m.c_name.decode(): m.who for m in self.members}
         self.idle = [p for p in params if p not in self.known]
         self._make_optimizer()
         self.state, self.state_dicts, self.seen = None, None, None
         self.raw = [None] * len(self.native)
         self.values = array("d", [0.0] * (len(self.native) * len(self.rule.hypers)))
         self.versions, self.inherited, self.places = None, {}, None
+        self.weights_alike, self.gradients_alike = alike(self.active), never
         if before and before.versions and before.state is owner.state:
             self.inherited = dict(zip(before.active, before.versions))
         self.keeps_more = any(m.rounding in (_native.MASTER, _native.SPLIT, _native.KAHAN) for m in self.members)
+        self.masters = [m for m in self.members if m.rounding == _native.MASTER]
+        self.codes, self.turn = array("I", [DTYPES[p.dtype] for p in self.active]), 0
+        self.warned = before is not None and before.warned
 
     @staticmethod
     def _words(group):
@@ -67,21 +68,22 @@ class Engine(Keeper):
         for g, group in enumerate(owner.param_groups):
             names = group.get("param_names")
             for k, p in enumerate(group["params"]):
-                name = names[k] if names else str(index)
                 index += 1
                 if p.grad is None and p not in owner.state:
                     continue
-                who = f"parameter {name!r}" if names else f"parameter {name} (of group {g}, {tuple(p.shape)})"
+                who = f"parameter {names[k]!r}" if names else f"parameter {index - 1}"
+                if not names or len(self.groups) > 1:
+                    who += f" (of group {g}, {'not made yet' if is_lazy(p) else tuple(p.shape)})"
                 check_parameter(p, who, fused=group["fused"])
                 key = (g, p.dtype)
                 if key not in at:
                     at[key] = len(self.native)
                     self.native.append((g, torch.finfo(p.dtype).eps))
-                self.members.append(Member(p, at[key], name, who, group))
+                self.members.append(Member(p, at[key], str(index - 1), who, group))
                 self.known.add(p)
         self.active = [m.param for m in self.members]
         self.dtypes = [p.dtype for p in self.active]
-        self.sizes = list(map(_NUMEL, self.active))
+        self.shapes = list(map(_SHAPE, self.active))
         # A library's optimizer climbs or descends; where a group differs, its gradients are negated.
         self.climbs = bool(self.groups and self.groups[0][4])
         self.contrary = {p for g, words in zip(owner.param_groups, self.groups)
@@ -95,13 +97,13 @@ class Engine(Keeper):
         config.seed = _native.whole(self.options["seed"], "seed")
         config.maximize = self.climbs
         handle, batch = ctypes.c_void_p(), ctypes.c_void_p()
-        _native.call("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
+        self._ask("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
         try:
             names = [f"group {i}".encode() for i in range(len(self.native))]
             for name in names:
-                _native.call("eden_add_group", handle, name, None, None)
+                self._ask("eden_add_group", handle, name, None, None)
             for m in self.members:
-                _native.call("eden_add_tensor", handle, m.c_name, ctypes.byref(m.describe()), names[m.group])
+                self._ask("eden_add_tensor", handle, m.c_name, ctypes.byref(m.describe()), names[m.group])
             n = len(self.members)
             status = lib.eden_batch_create(
                 ctypes.byref(batch), handle, len(names), (ctypes.c_char_p * len(names))(*names),
@@ -122,9 +124,15 @@ class Engine(Keeper):
         return (len(params) == len(self.params) and all(map(operator.is_, params, self.params))
                 and self.groups == [self._words(g) for g in owner.param_groups]
                 and self.threads == (self.options["threads"] or torch.get_num_threads())
-                and [p.dtype for p in self.active] == self.dtypes
-                and list(map(_NUMEL, self.active)) == self.sizes
+                and (self.weights_alike(*self.active) or self._are_as_before())
                 and not any(p.grad is not None for p in self.idle))
+
+    def _are_as_before(self):
+        """What the quick way does not tell. A new order of the elements in memory is the step's to find."""
+        same = [p.dtype for p in self.active] == self.dtypes and list(map(_SHAPE, self.active)) == self.shapes
+        if same:
+            self.weights_alike, self.gradients_alike = alike(self.active), never
+        return same
 
     # ---- settings -----------------------------------------------------------------------
 
@@ -136,7 +144,7 @@ class Engine(Keeper):
             raw = owner._get_settings(group)
             if self.raw[i] is not None and raw == self.raw[i]:
                 continue
-            values = self.spelling.settings(group, epsilon)
+            values = self.spelling.settings(group, epsilon, later=True)
             self.values[i * width:(i + 1) * width] = array("d", values)
             changeable = any(isinstance(v, torch.Tensor) for v in raw)
             self.raw[i] = None if changeable else raw
@@ -146,7 +154,7 @@ class Engine(Keeper):
         width = len(self.rule.hypers)
         for i in range(len(self.native)):
             for hyper in self.rule.hypers:
-                _native.call("eden_set", self.handle, f"group {i}".encode(), hyper.name.encode(),
+                self._ask("eden_set", self.handle, f"group {i}".encode(), hyper.name.encode(),
                              self.values[i * width + hyper.index])
 
     # ---- state --------------------------------------------------------------------------
@@ -161,9 +169,14 @@ class Engine(Keeper):
             if len(now) == len(self.seen) and all(map(operator.is_, now, self.seen)):
                 return
         self._settle_settings()
+        counts = set()
         for m in self.members:
             if m.param.grad is not None or m.param in state:
-                self._adopt(m, state[m.param])
+                kept = state[m.param]
+                self._adopt(m, kept)
+                if kept["step"].data_ptr() in counts:  # given to several as one
+                    kept["step"] = kept["step"].clone()
+                counts.add(kept["step"].data_ptr())
         self.state, self.state_dicts = state, list(state.values())
         self.seen = list(itertools.chain.from_iterable(map(dict.values, self.state_dicts)))
         self._lay_out_columns(state)
@@ -180,7 +193,7 @@ class Engine(Keeper):
         self.complete = all(t is not None for t in self.tensors)
         # In an order of their own: their state is in that one, and the fast way does not ask.
         self.dense = [m for m in self.members if m.way == "dense"]
-        self.state_at, self.weights_at = None, None
+        self.state_at, self.weights_at, self.gradients_alike = None, None, never
         self.versions = [self.inherited.get(p) for p in self.active] if self.inherited else None
         self.inherited = {}
 
@@ -191,8 +204,9 @@ class Engine(Keeper):
         self.read_values(owner)
         self.find_state(owner)
         grads = [p.grad for p in self.active]
+        self.good = self.gradients_alike(*grads)
         # By identity: `None in grads` would compare tensors.
-        self.all_there = all(map(operator.is_not, grads, itertools.repeat(None)))
+        self.all_there = self.good or all(map(operator.is_not, grads, itertools.repeat(None)))
         if not self.all_there and all(g is None for g in grads):
             return 0
         self._find_weights(owner)
@@ -204,7 +218,7 @@ class Engine(Keeper):
             weights, grads, copied = self._addressable([p.grad for p in self.active])
             status = self._call(owner, weights, grads)
         if status:
-            raise _refusal(status, self.error)
+            raise self._refusal(status, self.error)
         if not self.applied.value:
             return -1
         for param, stand_in in copied:
@@ -217,7 +231,7 @@ class Engine(Keeper):
 
     def _find_weights(self, owner):
         """Where others have put weights elsewhere or in another order, all is looked at again."""
-        now = array("Q", map(_DATA_PTR, self.active))
+        now = _addresses(self.active)
         if now != self.weights_at:
             for m in self.members:
                 check_parameter(m.param, m.who)
@@ -228,27 +242,19 @@ class Engine(Keeper):
         if self.keeps_more:
             self._notice_changes()
 
-    def _notice_changes(self):
-        """Weights that somebody else wrote since the last step: what is kept beside them gives way."""
-        for i, m in enumerate(self.members):
-            known = self.versions[i] if self.versions else None
-            if known is not None and m.param._version == known:
-                continue
-            now, master, lost = m.param.detach(), m.slots.get("master"), m.slots.get("lost")
-            if master is not None and master.dtype is torch.float32:
-                torch.where(master.to(now.dtype) == now, master, now.float(), out=master)
-            if lost is not None and known is not None:
-                lost.zero_()
-
     def _addressable(self, grads):
         """Weights and gradients whose memory the library can walk, in the same order."""
+        if self.gradients_alike is not never and self.good:
+            return self.active, grads, ()
         try:
             there = grads if self.all_there else [g for g in grads if g is not None]
             dtypes = self.dtypes if self.all_there else [d for g, d in zip(grads, self.dtypes) if g is not None]
-            sizes = self.sizes if self.all_there else [n for g, n in zip(grads, self.sizes) if g is not None]
+            shapes = self.shapes if self.all_there else [s for g, s in zip(grads, self.shapes) if g is not None]
             if not self.dense and not self.contrary and all(map(_CONTIGUOUS, self.active)) \
                     and all(map(_CONTIGUOUS, there)) and all(map(operator.is_, map(_DTYPE, there), dtypes)) \
-                    and list(map(_NUMEL, there)) == sizes and not any(map(torch.Tensor.is_neg, there)):
+                    and list(map(_SHAPE, there)) == shapes \
+                    and not any(map(_NEGATIVE, itertools.chain(there, self.active))):
+                self.gradients_alike = alike(grads) if self.all_there else never
                 return self.active, grads, ()
         except RuntimeError:  # of a layout that has no strides
             pass
@@ -272,30 +278,35 @@ class Engine(Keeper):
                 usable[i] = g if g.stride() == m.param.stride() else torch.empty_like(m.param.detach()).copy_(g)
                 continue
             usable[i] = g.contiguous()
-            if not m.param.is_contiguous():
-                weights[i] = m.param.detach().contiguous()
+            if not m.param.is_contiguous() or m.param.is_neg():
+                weights[i] = m.param.detach().resolve_neg().contiguous()
                 copied.append((m.param, weights[i]))
         return weights, usable, copied
 
     def _call(self, owner, weights, grads):
         self.error, self.applied = _native.CError(), ctypes.c_int()
-        addresses = self.weights_at if weights is self.active else array("Q", map(_DATA_PTR, weights))
+        addresses = self.weights_at if weights is self.active else _addresses(weights)
         if self.all_there:
-            gradients = array("Q", map(_DATA_PTR, grads))
+            gradients = _addresses(grads)
         else:
             gradients = array("Q", [0 if g is None else g.data_ptr() for g in grads])
         if 0 in gradients:
             for m, g, at in zip(self.members, grads, gradients):
                 if not at and g is not None and m.extent.count:
-                    raise TypeError_(f"the gradient of {m.who} has no memory of its own: it is a {type(g).__name__}")
-        counts = array("Q", map(_DATA_PTR, self.counts))
+                    raise TypeError_(no_memory(f"the gradient of {m.who}", g))
+            # Of no elements, and they count a step.
+            gradients = array("Q", [at or (g is not None and self.nothing.data_ptr())
+                                    for g, at in zip(grads, gradients)])
+        counts = _addresses(self.counts)
         state = self._state_addresses()
         if state != self.state_at:
             if self.state_at is not None:
                 self.find_state(owner, again=True)
-                state, counts = self._state_addresses(), array("Q", map(_DATA_PTR, self.counts))
+                state, counts = self._state_addresses(), _addresses(self.counts)
             self.state_at = state
         step = self._arguments(addresses, gradients, counts, state)
+        if self.masters and not owner._ahead:
+            self._look_for_writes(step)
         return lib.eden_batch_take_step(self.batch, ctypes.byref(step), ctypes.byref(self.applied),
                                         ctypes.byref(self.error))
 
@@ -313,20 +324,24 @@ class Engine(Keeper):
             if m.way == "copy":
                 raise ValueError_(f"{m.who} is not contiguous, and a look-ahead moves weights where they are; give "
                                   "it contiguous()")
+            if m.param.is_neg():
+                raise ValueError_(f"{m.who} has a pending sign, and a look-ahead moves weights where they are; give "
+                                  "it resolve_neg()")
         # Gradients are yet to come: memory that is never touched stands for them.
-        room = sum(64 + n * 4 for n in self.sizes)
+        sizes = [m.extent.count for m in self.members]
+        room = sum(64 + n * 4 for n in sizes)
         self.places = self.places or mmap.mmap(-1, max(room, 1))
         at, gradients = ctypes.addressof(ctypes.c_char.from_buffer(self.places)), array("Q")
-        for n in self.sizes:
+        for n in sizes:
             gradients.append(at)
             at += (n * 4 + 63) // 64 * 64
         self.state_at = self._state_addresses()
-        counts = array("Q", map(_DATA_PTR, self.counts))
+        counts = _addresses(self.counts)
         step = self._arguments(self.weights_at, gradients, counts, self.state_at)
         error = _native.CError()
         status = lib.eden_batch_look_ahead(self.batch, ctypes.byref(step), ctypes.byref(error))
         if status:
-            raise _refusal(status, error)
+            raise self._refusal(status, error)
         self._moved()
 
     def look_back(self):
@@ -334,7 +349,7 @@ class Engine(Keeper):
         error = _native.CError()
         status = lib.eden_lookahead_end(self.handle, ctypes.byref(error))
         if status and status != E_ORDER:
-            raise _refusal(status, error)
+            raise self._refusal(status, error)
         if not status:
             self._moved()
 
@@ -345,14 +360,18 @@ class Engine(Keeper):
 
     def _state_addresses(self):
         if self.complete:
-            return array("Q", map(_DATA_PTR, self.tensors))
+            return _addresses(self.tensors)
         return array("Q", [0 if t is None else t.data_ptr() for t in self.tensors])
 
 
-def _mark_changed(params):
-    """Tell autograd that these were written, as an operation of its own would."""
-    try:
-        torch.autograd.graph.increment_version(params)
-    except TypeError:  # one at a time, in PyTorch before 2.6
-        for p in params:
-            torch.autograd.graph.increment_version(p)
+def _mark_each(params):
+    for p in params:
+        torch.autograd.graph.increment_version(p)
+
+
+# Tell autograd that these were written, as an operation of its own would.
+try:
+    torch.autograd.graph.increment_version(())
+    _mark_changed = torch.autograd.graph.increment_version
+except (TypeError, RuntimeError):  # one at a time, in PyTorch before 2.6
+    _mark_changed = _mark_each

@@ -15,7 +15,7 @@ from ._torch_state import check_count, check_parameter, storage_of
 GROUP_OPTIONS = {"state": None, "master": None, "rounding": "nearest", "split": None}
 PYTORCH = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
 OPTIONS = {"clip_norm": 0.0, "clip_value": 0.0, "nonfinite": "apply", "threads": None, "seed": 0}
-_is_compiling = getattr(torch.compiler, "is_compiling", lambda: False)
+_is_compiling = getattr(torch.compiler, "is_compiling", None) or torch._utils.is_compiling  # before 2.3
 
 
 class _Kept:
@@ -58,29 +58,26 @@ class Optimizer(torch.optim.Optimizer):
             raise
 
     def _check_group(self, group):
-        for name in ("capturable", "differentiable"):
-            if group[name]:
-                raise ValueError_(f"{name} = {group[name]!r}: a step of Eden is neither captured nor "
-                                  "differentiated; torch.optim can do it")
+        _check_possible(group)
         for name in OPTIONS:
             if name in group:
                 raise ValueError_(f"{name} is of the whole optimizer, not of a group: give it to the class, or set "
                                   f"optimizer.{name}")
         if group["split"] is not None:
             _native.whole(group["split"], "split", _native.MAX_DIMS)
-        self._check_settings(group)
+        self._check_settings(group, later=True)
         names = group.get("param_names")
         for i, p in enumerate(group["params"]):
             who = f"parameter {names[i]!r}" if names else f"parameter {i} of group {len(self.param_groups) - 1}"
             check_parameter(p, who, now=False)
             storage_of(group, p, who)
 
-    def _check_settings(self, group):
+    def _check_settings(self, group, later=False):
         for name in self._argument_names:
             value = group[name]
             if isinstance(value, torch.Tensor) and value.numel() != 1:
                 raise ValueError_(f"{name} is a tensor of {value.numel()} elements; Tensor {name} must be 1-element")
-        self._spelling.settings(group, 1e-7)
+        self._spelling.settings(group, 1e-7, later)
 
     def _get_settings(self, group):
         return tuple(map(group.__getitem__, self._argument_names))
@@ -92,7 +89,11 @@ class Optimizer(torch.optim.Optimizer):
         returns. With lookahead=True it is called where the weights look ahead."""
         if closure is not None and not self._ahead and any(group.get("lookahead") for group in self.param_groups):
             with self.lookahead():
-                return self.step(closure)
+                return self._step_with(closure)
+        return self._step_with(closure)
+
+    def _step_with(self, closure):
+        """A step where the weights are now; without the hooks, which are PyTorch's wrapper around step()."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -146,6 +147,20 @@ class Optimizer(torch.optim.Optimizer):
             with torch.no_grad(), _alone(engine):
                 engine.look_back()
 
+    def share_memory(self) -> None:
+        """Make all state and move it to memory that processes share, for several that step the same weights."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                self.state[p]
+        engine = self._find_engine()
+        with torch.no_grad(), _alone(engine):
+            engine.read_values(self)
+            engine.find_state(self, again=True)
+            for kept in self.state.values():
+                for value in kept.values():
+                    if isinstance(value, torch.Tensor):
+                        value.share_memory_()
+
     # torch.compile leaves its graph for a step.
     _step_apart = getattr(torch, "_disable_dynamo", lambda function: function)(_step)
 
@@ -166,6 +181,8 @@ class Optimizer(torch.optim.Optimizer):
         its values: it is converted where this optimizer stores it in another dtype."""
         def keep(_self, given):
             given = dict(given)
+            for group in given["param_groups"]:
+                _check_possible(group, "; or set it to False in the state_dict's param_groups")
             for key, kept in given["state"].items():
                 if isinstance(kept, dict) and "step" in kept:
                     check_count(kept["step"], f"parameter {key}")
@@ -224,6 +241,14 @@ def _alone(engine):
         # Also where an interrupt came right behind the lock; what another thread holds stays held.
         with contextlib.suppress(RuntimeError):
             engine.lock.release()
+
+
+def _check_possible(group, mend=""):
+    """Refuse what a step of Eden is not, in a group or a dict of one."""
+    for name in ("capturable", "differentiable"):
+        if group.get(name):
+            raise ValueError_(f"{name} = {group[name]!r}: a step of Eden is neither captured nor "
+                              f"differentiated; torch.optim can do it{mend}")
 
 
 def _checked_options(options):

@@ -5,13 +5,17 @@ those that a step can use: the same ones where they can be.
 """
 import ctypes
 import math
+import re
+import warnings
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from . import _native
 from ._native import FULL, MAX_DIMS, ROW, DeviceError, TypeError_, ValueError_, lib
+from ._words import translate
 
-_DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
+DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
 _STORED = {_native.F32: torch.float32, _native.BF16: torch.bfloat16, _native.F16: torch.float16}
 _ROUNDINGS = {"nearest": _native.NEAREST, "stochastic": _native.STOCHASTIC, "kahan": _native.KAHAN}
 _MASTERS = {"f32": _native.MASTER, "split": _native.SPLIT}
@@ -20,18 +24,59 @@ _MASTERS = {"f32": _native.MASTER, "split": _native.SPLIT}
 # ---- what may be a parameter ------------------------------------------------------------
 
 def check_parameter(p, who, now=True, fused=False):
-    """Refuse a tensor that cannot be updated, by name. Before a step it may still be on no device."""
+    """Refuse a tensor that cannot be updated, by name. Before a step it may still be on no device, or without a
+    shape."""
+    if is_lazy(p):
+        if now:
+            raise ValueError_(f"{who} has no shape yet; let the model compute something, and a lazy module makes it")
+        return
     if p.layout is not torch.strided:
         raise TypeError_(f"{who} is {p.layout}; Eden updates dense tensors")
     if p.device.type != "cpu" and (now or p.device.type != "meta"):
         known = "; `fused=True` requires all the params to be floating point Tensors of supported devices: ['cpu']"
         raise DeviceError(f"{who} is on {p.device}; Eden steps in the CPU's memory: give it a copy there "
                           f"(torch.optim has optimizers for the device itself){known if fused else ''}")
-    if p.dtype not in _DTYPES:
+    if p.dtype not in DTYPES:
         raise TypeError_(f"{who} is {p.dtype}; Eden keeps weights in float32, bfloat16 or float16")
-    if any(size > 1 and stride == 0 for size, stride in zip(p.shape, p.stride())):
-        raise TypeError_(f"{who} is expanded: several of its elements are one in memory, and a step would "
+    if _meets_itself(p):
+        raise TypeError_(f"{who} is expanded, or of windows that overlap: several of its elements are one in memory, and a step would "
                          "update that several times; give it clone()")
+    if now and _lies_nowhere(p):
+        raise TypeError_(no_memory(who, p))
+
+
+_PLAIN = torch.Tensor, torch.nn.Parameter
+
+
+def no_memory(what, t):
+    """Words for a tensor whose elements lie nowhere."""
+    if type(t) in _PLAIN:
+        return f"{what} has no memory: it was freed, as untyped_storage().resize_(0) does, or stands for others, as in vmap"
+    return f"{what} has no memory of its own: it is a {type(t).__name__}"
+
+
+def _lies_nowhere(t):
+    """Tensors that only stand for one have no address, and some warn who asks for it."""
+    if not t.numel():
+        return False
+    try:
+        if type(t) in _PLAIN:
+            return not t.data_ptr()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return not t.data_ptr()
+    except RuntimeError:
+        return True
+
+
+def _meets_itself(p):
+    """Can several of its elements be one in memory? Each dimension has to step over all that is within."""
+    within = 0
+    for stride, size in sorted(zip(p.stride(), p.shape)):
+        if size > 1 and stride <= within:
+            return p.numel() > 0
+        within += stride * (size - 1)
+    return False
 
 
 def check_count(step, who):
@@ -63,7 +108,7 @@ def storage_of(group, p, who):
         raise ValueError_(f"master = {master!r} is none of {', '.join(map(repr, _MASTERS))}, or None")
     if master is not None and rounding != "nearest":
         raise ValueError_(f"master = {master!r} loses nothing to rounding; leave rounding = 'nearest'")
-    kept = _native.DTYPES[state] if state else _DTYPES[p.dtype]
+    kept = _native.DTYPES[state] if state else DTYPES[p.dtype]
     if p.dtype is torch.float32:
         if master is not None or rounding != "nearest":
             raise ValueError_(f"{who} is float32, which loses nothing: master and rounding are for weights of "
@@ -76,11 +121,11 @@ def storage_of(group, p, who):
 
 class Member:
     """One parameter that is updated."""
-    __slots__ = ("param", "group", "name", "who", "shape", "split", "matrices", "extent", "state_dtype", "rounding",
+    __slots__ = ("param", "group", "who", "shape", "split", "matrices", "extent", "state_dtype", "rounding",
                  "c_name", "way", "strides", "slots")
 
     def __init__(self, param, group, name, who, options):
-        self.param, self.group, self.name, self.who = param, group, name, who
+        self.param, self.group, self.who = param, group, who
         self.state_dtype, self.rounding = storage_of(options, param, who)
         self.shape, self.split = tuple(param.shape), options["split"] or 0
         # PyTorch's rules that factor see a matrix in each of the last two dimensions.
@@ -92,14 +137,14 @@ class Member:
         if len(self.shape) == 1:
             rows, cols = 1, param.numel()
         self.extent = _native.Extent(param.numel(), rows, cols, matrices if self.matrices else 0)
-        self.c_name = _native.encode(name, "a parameter's name")
+        self.c_name = name.encode()  # a number: names may be anything, and two of one name in two groups
         self.slots = {}        # slot -> its tensor, in the order of the columns
         self.way = "rows"      # or "dense": in the parameter's own order; or "copy"
         self.strides = None    # of the parameter, where its state is in its order
 
     def describe(self):
         t = _native.Tensor(size=ctypes.sizeof(_native.Tensor), data=self.param.data_ptr() or None)
-        t.dtype = t.grad_dtype = _DTYPES[self.param.dtype]
+        t.dtype = t.grad_dtype = DTYPES[self.param.dtype]
         t.state_dtype, t.rounding = self.state_dtype, self.rounding
         t.ndim, t.split, t.flags = len(self.shape), self.split, _native.MATRICES if self.matrices else 0
         t.shape[:len(self.shape)] = self.shape
@@ -110,56 +155,108 @@ class Member:
 
 class Keeper:
     """The part of an engine that brings state to the library's layout; the engine has handle and spelling."""
+    _OURS = {"lookahead_begin": "lookahead", "lookahead_end": "leaving lookahead", "master": "master = 'f32'",
+             "split": "master = 'split'"}
+
+    def _say(self, text):
+        """The library's sentence in the words of here: parameters as they are called, PyTorch's names of state."""
+        text = text.replace("wants eden_lookahead_begin() before each gradient is computed", "wants gradients from "
+                            "where the weights look ahead: use step(closure), or `with optimizer.lookahead():` around "
+                            "backward() and step()")
+        text = re.sub(r"(?:tensor |parameter )?'(\d+)'", lambda m: self.whose.get(m[1], m[0]), text)
+        text = re.sub(r"'group (\d+)'", lambda m: str(self.native[int(m[1])][0]), text)
+        text = re.sub(r"\bstate (\w+) of\b", lambda m: f"state {self._key(m[1])!r} of", text)
+        return translate(text, self._OURS)
+
+    def _refusal(self, status, error):
+        return _native.failure(status, self._say(error.text.decode("utf-8", "replace")))
+
+    def _ask(self, name, *arguments):
+        """Call the library; what it refuses is said in the words of here."""
+        try:
+            _native.call(name, *arguments)
+        except _native.Error as error:
+            error.args = (self._say(str(error)),)
+            raise
+
+    def _key(self, slot):
+        """What state is called in PyTorch's dicts."""
+        return self.spelling.state_name.get(slot, slot)
 
     def _adopt(self, m, kept):
         """Bring one parameter's state to the library's layout; make what is missing."""
-        names = self.spelling.state_name
         slots = [slot.name for slot in self.rule.slots] + ["master", "lost"]
-        there = [name for name in slots if names.get(name, name) in kept]
+        there = [name for name in slots if kept.get(self._key(name)) is not None]
         step = kept.get("step")
         if not isinstance(step, torch.Tensor) or step.dtype is not torch.float32 or step.numel() != 1 \
-                or step.device.type != "cpu":
+                or step.device.type != "cpu" or step.is_neg():
             count = float(bool(there)) if step is None else check_count(step, m.who)
             others = dict(kept)
             kept.clear()
             kept["step"] = torch.tensor(count, dtype=torch.float32, device="cpu")
             kept.update({k: v for k, v in others.items() if k != "step"})
-        fresh = float(kept["step"]) == 0
-        m.way = "rows" if m.param.is_contiguous() else "copy"
+        plain = not m.param.is_neg()
+        m.way = "rows" if m.param.is_contiguous() and plain else "copy"
         layouts = {name: self._layout(m, name) for name in slots}
-        if m.way == "copy" and is_dense(m.param) and all(
+        own = [slot.name for slot in self.rule.slots]
+        if float(kept["step"]) and not any(name in there for name in own) \
+                and any(layouts[name].count for name in own):
+            # Steps without state do not count for the first with it, such as that of a momentum that comes.
+            kept["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
+        fresh = float(kept["step"]) == 0
+        if m.way == "copy" and plain and is_dense(m.param) and all(
                 y.shape == FULL and y.dtype != _native.Q8 for y in layouts.values() if y.count or not y.bytes):
             m.way, m.strides = "dense", m.param.stride()
         m.slots = {}
         for name, layout in layouts.items():
-            key = names.get(name, name)
+            key = self._key(name)
             if not layout.count:  # what is there stays, as PyTorch has it, for when it is asked for again
                 continue
-            kept[key] = m.slots[name] = self._fit(m, name, None if fresh else kept.get(key), layout)
+            kept[key] = m.slots[name] = self._fit(m, name, kept.get(key), layout, fresh)
+        if not m.extent.count:
+            self._keep_nothing(m, kept)
+
+    def _keep_nothing(self, m, kept):
+        """State of no elements, which the library has no use for, and PyTorch misses."""
+        width = len(self.rule.hypers)
+        values = (ctypes.c_double * width)(*self.values[m.group * width:(m.group + 1) * width])
+        for slot in self.rule.slots:
+            key = self._key(slot.name)
+            if slot.shape == FULL and kept.get(key) is None \
+                    and lib.eden_rule_slot_length(self.rule.at, slot.index, values, _native.Extent(1, 1, 1, 0)):
+                kept[key] = torch.zeros_like(m.param.detach(), dtype=_STORED.get(m.state_dtype, torch.uint8))
 
     def _layout(self, m, name):
         layout = _native.Layout(size=ctypes.sizeof(_native.Layout))
         if m.extent.count:
-            _native.call("eden_state_layout", self.handle, m.c_name, name.encode(), ctypes.byref(layout))
+            self._ask("eden_state_layout", self.handle, m.c_name, name.encode(), ctypes.byref(layout))
         return layout
 
-    def _fit(self, m, name, value, layout):
-        """A tensor of this layout with the state's values, the same one if it can be."""
-        if value is None:
-            if name == "master":
-                return self._empty(m, layout).copy_(m.param.detach())
-            return self._empty(m, layout)
+    def _fit(self, m, name, value, layout, fresh):
+        """A tensor of this layout with the state's values, or with those before the first step if that is to
+        come; the same one if it can be, since others may share it."""
+        if value is None or fresh:
+            start = value if value is not None and self._suits(m, value, layout) else self._empty(m, layout)
+            return start.copy_(m.param.detach()) if name == "master" else start.zero_()
         if not isinstance(value, torch.Tensor):
-            raise TypeError_(f"{m.who}: its state {name!r} is {type(value).__name__}, not a tensor")
-        dtype, shape = self._kind(m, layout)
-        in_order = value.stride() == m.param.stride() if m.way == "dense" else value.is_contiguous()
-        if value.dtype is dtype and value.shape == shape and in_order and value.device.type == "cpu":
+            raise TypeError_(f"{m.who}: its state {self._key(name)!r} is {type(value).__name__}, not a tensor")
+        if value.device.type == "cpu" and _lies_nowhere(value):
+            raise TypeError_(no_memory(f"{m.who}: its state {self._key(name)!r}", value))
+        if self._suits(m, value, layout):
             return value
+        shape = self._kind(m, layout)[1]
         if layout.dtype == _native.Q8 or not value.is_floating_point() or value.numel() != layout.count:
             return self._translate(m, name, value, layout)
         if [n for n in value.shape if n != 1] != [n for n in shape if n != 1]:
-            raise ValueError_(f"{m.who}: its state {name!r} is {tuple(value.shape)}, and {tuple(shape)} is needed")
+            raise ValueError_(f"{m.who}: its state {self._key(name)!r} is {tuple(value.shape)}, and {tuple(shape)} is needed")
         return self._empty(m, layout).copy_(value.detach().reshape(shape))
+
+    def _suits(self, m, value, layout):
+        """Can the library use this tensor as it is?"""
+        if not isinstance(value, torch.Tensor) or (value.dtype, value.shape) != self._kind(m, layout):
+            return False
+        in_order = value.stride() == m.param.stride() if m.way == "dense" else value.is_contiguous()
+        return in_order and value.device.type == "cpu" and not value.is_neg() and not _lies_nowhere(value)
 
     def _kind(self, m, layout):
         """dtype and shape of a tensor for a layout."""
@@ -188,13 +285,13 @@ class Keeper:
         if value.is_floating_point() and value.numel() == layout.count:
             result = self._empty(m, layout)
             floats = value.detach().to(torch.float32).contiguous()
-            _native.call("eden_set_state", self.handle, m.c_name, name.encode(), result.data_ptr(), layout.bytes)
-            _native.call("eden_put_state", self.handle, m.c_name, name.encode(), floats.data_ptr(), layout.count)
+            self._ask("eden_set_state", self.handle, m.c_name, name.encode(), result.data_ptr(), layout.bytes)
+            self._ask("eden_put_state", self.handle, m.c_name, name.encode(), floats.data_ptr(), layout.count)
             return result
         coded = layout.count + -layout.count % 64 + 4 * -(-layout.count // 256)
         if value.dtype is torch.uint8 and value.numel() == coded and layout.shape == FULL:
             return self._empty(m, layout).copy_(self._decode(m, name, value, layout.count).view(m.param.shape))
-        raise ValueError_(f"{m.who}: its state {self.spelling.state_name.get(name, name)!r} is {tuple(value.shape)} of {value.dtype}, and "
+        raise ValueError_(f"{m.who}: its state {self._key(name)!r} is {tuple(value.shape)} of {value.dtype}, and "
                           f"{layout.count} values are needed")
 
     def _decode(self, m, name, value, count):
@@ -202,15 +299,51 @@ class Keeper:
         handle, config = ctypes.c_void_p(), _native.Config(size=ctypes.sizeof(_native.Config), threads=1)
         described, codes, floats = m.describe(), value.detach().contiguous().clone(), torch.empty(count, dtype=torch.float32, device="cpu")
         described.state_dtype, read = _native.Q8, ctypes.c_uint64()
-        _native.call("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
+        self._ask("eden_optimizer_create", ctypes.byref(handle), self.rule.name.encode(), ctypes.byref(config))
         try:
             for hyper in self.rule.hypers:
-                _native.call("eden_set", handle, None, hyper.name.encode(),
+                self._ask("eden_set", handle, None, hyper.name.encode(),
                              self.values[m.group * len(self.rule.hypers) + hyper.index])
-            _native.call("eden_add_tensor", handle, m.c_name, ctypes.byref(described), None)
-            _native.call("eden_set_state", handle, m.c_name, name.encode(), codes.data_ptr(), codes.numel())
-            _native.call("eden_get_state", handle, m.c_name, name.encode(), floats.data_ptr(), count,
+            self._ask("eden_add_tensor", handle, m.c_name, ctypes.byref(described), None)
+            self._ask("eden_set_state", handle, m.c_name, name.encode(), codes.data_ptr(), codes.numel())
+            self._ask("eden_get_state", handle, m.c_name, name.encode(), floats.data_ptr(), count,
                          ctypes.byref(read))
         finally:
             lib.eden_optimizer_destroy(handle)
         return floats
+
+    # ---- weights that somebody else wrote ------------------------------------------------
+
+    def _notice_changes(self):
+        """Weights that somebody else wrote since the last step: what is kept beside them gives way."""
+        for i, m in enumerate(self.members):
+            known = self.versions[i] if self.versions else None
+            if known is not None and m.param._version == known:
+                continue
+            now, master, lost = m.param.detach(), m.slots.get("master"), m.slots.get("lost")
+            if master is not None and master.dtype is torch.float32:
+                torch.where(master.to(now.dtype) == now, master, now.float(), out=master)
+            if lost is not None and known is not None:
+                lost.zero_()
+
+    def _look_for_writes(self, step):
+        """Weights that others wrote through p.data, which PyTorch does not count: a few places of each are compared
+        with the masters, and all once there were any."""
+        self.turn += 1
+        if not self.warned and lib.eden_batch_astray(self.batch, ctypes.byref(step), self.codes.buffer_info()[0],
+                                                     self.turn) == len(self.members):
+            return
+        for m in self.masters:
+            now, master = m.param.detach(), m.slots.get("master")
+            if master is None:
+                continue
+            rounded = master.to(now.dtype)
+            same = (rounded == now) | (rounded.isnan() & now.isnan())
+            if bool(same.all()):
+                continue
+            torch.where(same, master, now.float(), out=master)
+            if not self.warned:
+                self.warned = True
+                warnings.warn(f"{m.who} was written through p.data, which PyTorch does not count; what is found so is "
+                              "taken, and from now on looked for everywhere in each step. With master='f32' write to p "
+                              "itself, under torch.no_grad()", stacklevel=8)

@@ -22,6 +22,8 @@ keywords:
 clip_norm to seed are of the whole optimizer and its attributes; the others are of a group.
 foreach and fused choose among PyTorch's ways to compute one thing, and do not matter here.
 """
+from torch.optim import lr_scheduler, swa_utils
+
 from ._classes import find_class, make_classes
 from ._rules import spellings
 from ._torch_optimizer import GROUP_OPTIONS, OPTIONS, PYTORCH, Optimizer
@@ -36,7 +38,7 @@ _CLASSES = make_classes(__name__, Optimizer, spellings(with_peers=True),
                         ("params", "the weights: tensors, named tensors, or dicts of groups"), _WORDS,
                         {**PYTORCH, **GROUP_OPTIONS, **OPTIONS})
 globals().update(_CLASSES)
-__all__ = ["Optimizer", *_CLASSES]
+__all__ = ["Optimizer", *_CLASSES, "lr_scheduler", "swa_utils"]
 
 
 def __getattr__(name):

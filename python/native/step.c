@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FEW = 16 };
+
 typedef struct {
     const char *name;   /* the optimizer's                                      */
     eden_extent extent;
@@ -27,6 +29,8 @@ struct eden_batch {
     const char **slot;             /* names; NULL where the rule's slot is no state */
     unsigned char *has;            /* members x slots: state that exists under `held` */
     double *held;                  /* groups x hypers, NaN before the first step    */
+    float *few;                    /* members x FEW masters, and what they round to */
+    uint16_t *rounded;
 };
 
 void eden_batch_destroy(eden_batch *b)
@@ -42,6 +46,8 @@ void eden_batch_destroy(eden_batch *b)
     free(b->slot);
     free(b->has);
     free(b->held);
+    free(b->few);
+    free(b->rounded);
     free(b);
 }
 
@@ -245,4 +251,49 @@ eden_status eden_batch_take_step(eden_batch *b, const eden_batch_step *s, int *a
         if (s->grads[i]) b->member[i].count = *s->counts[i] += 1;
     *applied = 1;
     return EDEN_OK;
+}
+
+/* ---- weights that others wrote ----------------------------------------------------- */
+
+/* Where the few of member i are that this turn looks at, and how many. */
+static uint64_t few_of(const eden_batch *b, size_t i, uint64_t turn, uint64_t *n)
+{
+    const uint64_t count = b->member[i].extent.count;
+    *n = count < FEW ? count : FEW;
+    const uint64_t next = count ? turn * FEW % count : 0;
+    return next < count - *n ? next : count - *n;
+}
+
+/* Converted all at once: a call has a price of its own. */
+static size_t astray_of(const eden_batch *b, const eden_batch_step *s, const uint32_t *dtypes, uint32_t dtype,
+                        uint64_t turn, size_t column)
+{
+    uint64_t n, used = 0;
+    for (size_t i = 0; i < b->members; i++) {
+        const float *master = s->state[i * s->columns + column];
+        const uint64_t at = few_of(b, i, turn, &n);
+        if (!master || dtypes[i] != dtype) continue;
+        memcpy(b->few + used, master + at, n * sizeof *master);
+        used += n;
+    }
+    if (!used || eden_convert(b->rounded, dtype, b->few, EDEN_F32, used)) return b->members;
+    const uint16_t *rounded = b->rounded;
+    for (size_t i = 0; i < b->members; i++) {
+        const uint64_t at = few_of(b, i, turn, &n);
+        if (!s->state[i * s->columns + column] || dtypes[i] != dtype) continue;
+        if (memcmp(rounded, (const uint16_t *)s->data[i] + at, n * sizeof *rounded) != 0) return i;
+        rounded += n;
+    }
+    return b->members;
+}
+
+size_t eden_batch_astray(eden_batch *b, const eden_batch_step *s, const uint32_t *dtypes, uint64_t turn)
+{
+    const size_t column = column_of(s, b->slots - 2), room = b->members * FEW;
+    if (column == s->columns || !room) return b->members;
+    if (!b->few) b->few = calloc(room, sizeof *b->few);
+    if (!b->rounded) b->rounded = calloc(room, sizeof *b->rounded);
+    if (!b->few || !b->rounded) return b->members;
+    const size_t first = astray_of(b, s, dtypes, EDEN_BF16, turn, column);
+    return first < b->members ? first : astray_of(b, s, dtypes, EDEN_F16, turn, column);
 }

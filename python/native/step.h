@@ -42,6 +42,12 @@ EDEN_API eden_status eden_batch_take_step(eden_batch *batch, const eden_batch_st
 EDEN_API eden_status eden_batch_look_ahead(eden_batch *batch, const eden_batch_step *step,
                                            eden_error *error);
 
+/* The first member whose weights, of these dtypes, are not what their "master" rounds to, in
+ * a few places that move on with `turn`: somebody else has written them. The number of
+ * members if none was found. */
+EDEN_API size_t eden_batch_astray(eden_batch *batch, const eden_batch_step *step, const uint32_t *dtypes,
+                                  uint64_t turn);
+
 #ifdef __cplusplus
 }
 #endif

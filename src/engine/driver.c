@@ -1,22 +1,5 @@
 /* driver.c - cuts a pass into pieces and points every slot at its part. */
-#include "engine/driver.h"
-
-static size_t ceil_div(size_t a, size_t b) { return a / b + (a % b != 0); }
-
-static size_t at_most(size_t a, size_t b) { return a < b ? a : b; }
-
-static uint64_t matrices_of(eden_extent extent) { return extent.matrices ? extent.matrices : 1; }
-
-uint64_t eden_shape_length(uint32_t shape, eden_extent extent)
-{
-    switch (shape) {
-    case EDEN_FULL: return extent.count;
-    case EDEN_ROW: return extent.rows * matrices_of(extent);
-    case EDEN_COL: return extent.cols * matrices_of(extent);
-    case EDEN_EACH: return matrices_of(extent);
-    default: return 1;
-    }
-}
+#include "engine/pieces.h"
 
 /* Conditions compare numbers, and a caller's flush to zero would make some equal. */
 uint32_t eden_slots_on(const eden_rule *rule, const double *hypers, eden_extent extent)
@@ -54,100 +37,6 @@ int eden_job_has(const eden_job *job, size_t pass, eden_program program)
     return (job->passes >> pass & 1) && job->rule->passes[pass].program == (uint32_t)program;
 }
 
-/* ---- pieces ------------------------------------------------------------------ */
-
-/* A tensor whose rows matter is cut into panels of whole rows, at least a chunk
- * each and at most EDEN_PANELS a matrix, since each keeps sums of its own for every
- * column. The heights follow from the shape alone, which is not empty. */
-static size_t panel_rows(const eden_job *job)
-{
-    const size_t rows = (size_t)job->extent.rows, cols = (size_t)job->extent.cols;
-    const size_t by_count = ceil_div(rows, EDEN_PANELS);
-    const size_t by_size = ceil_div(EDEN_CHUNK, cols);
-    return by_count > by_size ? by_count : by_size;
-}
-
-static size_t panels_of(const eden_job *job) { return ceil_div((size_t)job->extent.rows, panel_rows(job)); }
-
-/* How a domain is cut: each matrix into parts, or so many small matrices to a piece. */
-typedef struct {
-    size_t matrices, length, parts, together; /* length: of the domain in one matrix */
-} cutting;
-
-static cutting cut(const eden_job *job, uint32_t domain)
-{
-    if (job->extent.count == 0 && domain != EDEN_ONE) return (cutting){ 1, 0, 0, 1 };
-    const size_t matrices = domain != EDEN_ONE && job->shaped ? (size_t)matrices_of(job->extent) : 1;
-    const size_t length = (size_t)eden_shape_length(domain, job->extent) / matrices;
-    const size_t parts = domain == EDEN_FULL && job->shaped ? panels_of(job) : ceil_div(length, EDEN_CHUNK);
-    const size_t together = parts == 1 && EDEN_CHUNK > length ? EDEN_CHUNK / length : 1;
-    return (cutting){ matrices, length, parts, together };
-}
-
-static size_t pieces_of(const cutting *c)
-{
-    return c->parts == 1 ? ceil_div(c->matrices, c->together) : c->matrices * c->parts;
-}
-
-/* Elements of each part of a matrix but its last. */
-static size_t part_length(const eden_job *job)
-{
-    return job->shaped ? panel_rows(job) * (size_t)job->extent.cols : EDEN_CHUNK;
-}
-
-size_t eden_job_pieces(const eden_job *job, size_t pass)
-{
-    const cutting c = cut(job, job->rule->passes[pass].domain);
-    return pieces_of(&c);
-}
-
-size_t eden_job_piece_of(const eden_job *job, uint64_t element)
-{
-    const cutting c = cut(job, EDEN_FULL);
-    if (element >= job->extent.count) return pieces_of(&c);
-    const size_t matrix = (size_t)element / c.length;
-    return c.parts == 1 ? matrix / c.together : matrix * c.parts + (size_t)element % c.length / part_length(job);
-}
-
-uint64_t eden_job_piece_at(const eden_job *job, size_t piece)
-{
-    const cutting c = cut(job, EDEN_FULL);
-    if (piece >= pieces_of(&c)) return job->extent.count;
-    return c.parts == 1 ? piece * c.together * c.length : piece / c.parts * c.length + piece % c.parts * part_length(job);
-}
-
-void eden_job_take(eden_job *job, uint64_t first, uint64_t last)
-{
-    job->first = first, job->last = last;
-}
-
-size_t eden_job_own(const eden_job *job, size_t pass, size_t *first)
-{
-    *first = 0;
-    if (job->rule->passes[pass].domain != EDEN_FULL) return eden_job_pieces(job, pass);
-    *first = eden_job_piece_of(job, job->first);
-    return eden_job_piece_of(job, job->last) - *first;
-}
-
-/* The rows x cols elements of a part of a matrix, and where they begin. `nth` counts
- * the parts of all matrices. */
-typedef struct {
-    size_t nth, matrix, panel, row, at, rows, cols;
-} piece_area;
-
-static piece_area area_of(const eden_job *job, uint32_t domain, const cutting *c, size_t nth)
-{
-    const size_t matrix = nth / c->parts, part = nth % c->parts;
-    if (domain == EDEN_FULL && job->shaped) {
-        const size_t height = panel_rows(job), row = part * height;
-        const size_t rows = (size_t)job->extent.rows, cols = (size_t)job->extent.cols;
-        return (piece_area){ nth, matrix, part, matrix * rows + row, matrix * c->length + row * cols,
-                             at_most(height, rows - row), cols };
-    }
-    const size_t at = part * EDEN_CHUNK;
-    return (piece_area){ nth, matrix, 0, 0, matrix * c->length + at, 1, at_most(EDEN_CHUNK, c->length - at) };
-}
-
 /* ---- sums --------------------------------------------------------------------- */
 
 static int is_sum(const eden_job *job, size_t s) { return job->rule->slots[s].kind == EDEN_SUM; }
@@ -156,7 +45,7 @@ static int is_sum(const eden_job *job, size_t s) { return job->rule->slots[s].ki
  * panel order. Done by the pass that reads them, so that threads share the work. */
 static void fold_columns(const eden_job *job, size_t s, size_t matrix, size_t at, size_t n)
 {
-    const size_t cols = (size_t)job->extent.cols, panels = panels_of(job);
+    const size_t cols = (size_t)job->extent.cols, panels = eden_panels_of(job);
     const double *partial = job->partial[s] + matrix * panels * cols + (at - matrix * cols);
     double *total = (double *)job->base[s] + at;
     for (size_t c = 0; c < n; c++) total[c] = 0;
@@ -166,10 +55,10 @@ static void fold_columns(const eden_job *job, size_t s, size_t matrix, size_t at
 
 eden_job_sums eden_job_sums_of(const eden_job *job, size_t s, size_t begin, size_t end)
 {
-    const cutting c = cut(job, EDEN_FULL);
+    const eden_cutting c = eden_cut(job, EDEN_FULL);
     const size_t cols = (size_t)job->extent.cols;
     /* Parts of matrices, which are not pieces where several matrices make one. */
-    const size_t part = begin * c.together, parts = at_most(end * c.together, c.matrices * c.parts) - part;
+    const size_t part = begin * c.together, parts = eden_at_most(end * c.together, c.matrices * c.parts) - part;
     const size_t row = (size_t)eden_job_piece_at(job, begin) / cols, rows = (size_t)eden_job_piece_at(job, end) / cols - row;
     switch (job->rule->slots[s].shape) {
     case EDEN_ONE: return (eden_job_sums){ job->partial[s] + begin, end - begin };
@@ -187,7 +76,7 @@ void eden_job_fold(const eden_job *job, size_t pass)
     for (size_t s = 0; s < job->rule->slot_count; s++) {
         const uint32_t shape = job->rule->slots[s].shape;
         if (!is_sum(job, s) || !(ps->writes >> s & 1) || (shape != EDEN_ONE && shape != EDEN_EACH)) continue;
-        const cutting c = cut(job, ps->domain);
+        const eden_cutting c = eden_cut(job, ps->domain);
         const size_t totals = shape == EDEN_ONE ? 1 : c.matrices, terms = shape == EDEN_ONE ? pieces : c.parts;
         for (size_t m = 0; m < totals; m++) {
             double total = 0;
@@ -201,7 +90,7 @@ void eden_job_fold(const eden_job *job, size_t pass)
 
 /* Where slot s begins for this part of this pass. A sum of the whole tensor begins in
  * `mine`, to be added to those of the piece's other matrices. */
-static void *slot_at(const eden_job *job, const eden_pass *ps, size_t s, const piece_area *a, double *mine)
+static void *slot_at(const eden_job *job, const eden_pass *ps, size_t s, const eden_area *a, double *mine)
 {
     const eden_slot *slot = &job->rule->slots[s];
     const size_t size = slot->kind == EDEN_SUM ? sizeof(double) : sizeof(real);
@@ -211,14 +100,14 @@ static void *slot_at(const eden_job *job, const eden_pass *ps, size_t s, const p
         if (slot->shape == EDEN_ONE) return mine;
         if (slot->shape == EDEN_EACH) return job->partial[s] + a->nth;
         if (slot->shape == EDEN_COL) {
-            const size_t cols = (size_t)job->extent.cols, panels = panels_of(job);
+            const size_t cols = (size_t)job->extent.cols, panels = eden_panels_of(job);
             double *sums = panels == 1 ? (double *)(void *)base + a->matrix * cols
                                        : job->partial[s] + (a->matrix * panels + a->panel) * cols;
             for (size_t c = 0; c < a->cols; c++) sums[c] = 0;
             return sums;
         }
     }
-    if (slot->kind == EDEN_SUM && slot->shape == EDEN_COL && ps->domain == EDEN_COL && panels_of(job) > 1)
+    if (slot->kind == EDEN_SUM && slot->shape == EDEN_COL && ps->domain == EDEN_COL && eden_panels_of(job) > 1)
         fold_columns(job, s, a->matrix, a->at, a->cols);
     if (slot->shape == EDEN_FULL && job->storage)
         return base + eden_codec_bytes(job->storage->codec[s], a->at);
@@ -270,19 +159,22 @@ static int in_blocks(const eden_job *job, size_t pass)
     return job->storage->zero_grad && (ps->reads >> 1 & 1) && is_last(job, pass, 1, 0);
 }
 
-static void run_area(const eden_job *job, size_t pass, const piece_area *a, void *const *at)
+/* As blocks, of rows of one matrix or, with `small`, of several. */
+static void run_blocks(const eden_job *job, size_t pass, const eden_area *a, eden_types types,
+                       eden_small_kernel *small, void *const *at)
 {
-    const eden_pass *ps = &job->rule->passes[pass];
-    eden_kernel *kernel = job->rule->kernels[job->isa][pass];
-    if (!in_blocks(job, pass)) {
-        kernel(job->consts, &job->grad, job->types, at, a->rows, a->cols);
-        return;
-    }
-    const eden_types types = job->types == ALL_16 && weights_followed(job, pass) ? GRAD_STATE_16 : job->types;
-    const eden_staged staged = { job->rule, job->storage, ps, kernel, types, job->consts,
-                                 &job->grad, job->isa, is_last(job, pass, 1, 0),
+    const eden_staged staged = { job->rule, job->storage, &job->rule->passes[pass],
+                                 job->rule->kernels[job->isa][pass], small, (size_t)job->extent.rows, types,
+                                 job->consts, &job->grad, job->isa, is_last(job, pass, 1, 0),
                                  is_last(job, pass, 0, 1), a->at, a->rows, a->cols, at };
     eden_stage_run(&staged);
+}
+
+static void run_area(const eden_job *job, size_t pass, const eden_area *a, void *const *at)
+{
+    const eden_types types = job->types == ALL_16 && weights_followed(job, pass) ? GRAD_STATE_16 : job->types;
+    if (in_blocks(job, pass)) run_blocks(job, pass, a, types, NULL, at);
+    else job->rule->kernels[job->isa][pass](job->consts, &job->grad, job->types, at, a->rows, a->cols);
 }
 
 /* The slots that a pass touches, and where they begin for one matrix after the other. */
@@ -309,12 +201,12 @@ static void start_walk(const eden_job *job, const eden_pass *ps, walk *w)
 }
 
 /* Many matrices are small: from the third on, each begins where the one before it says. */
-static void walk_on(const eden_job *job, const eden_pass *ps, const cutting *c, size_t nth, size_t from, piece_area *a,
+static void walk_on(const eden_job *job, const eden_pass *ps, const eden_cutting *c, size_t nth, size_t from, eden_area *a,
                     walk *w)
 {
-    const int alike = nth > from + 1 && c->parts == 1 && panels_of(job) == 1;
+    const int alike = nth > from + 1 && c->parts == 1 && eden_panels_of(job) == 1;
     if (alike) a->nth = nth, a->matrix++, a->row += (size_t)job->extent.rows, a->at += c->length;
-    else *a = area_of(job, ps->domain, c, nth);
+    else *a = eden_area_of(job, ps->domain, c, nth);
     for (size_t u = 0; u < w->used; u++) {
         const size_t s = w->slot[u];
         char *before = w->at[s];
@@ -324,12 +216,52 @@ static void walk_on(const eden_job *job, const eden_pass *ps, const cutting *c, 
     }
 }
 
+/* Are matrices of so few elements that a kernel's start for each would be most of the time?
+ * One alone is run in the same order as many. */
+static int are_small(const eden_job *job, const eden_cutting *c)
+{
+    return job->shaped && job->extent.count / c->matrices <= EDEN_SMALL;
+}
+
+/* Matrices [first, last) in one call; sums are clear before. */
+static void run_small(const eden_job *job, size_t pass, const eden_cutting *c, size_t piece, size_t first, size_t last)
+{
+    const eden_pass *ps = &job->rule->passes[pass];
+    eden_small_kernel *kernel = job->rule->small[job->isa][pass];
+    const size_t n = last - first;
+    eden_area a = eden_area_of(job, ps->domain, c, first);
+    double mine[EDEN_MAX_SLOTS];
+    void *at[EDEN_MAX_SLOTS];
+    for (size_t s = 0; s < job->rule->slot_count; s++) {
+        const uint32_t shape = job->rule->slots[s].shape;
+        at[s] = NULL;
+        if (!((ps->reads | ps->writes) >> s & 1)) continue;
+        at[s] = slot_at(job, ps, s, &a, &mine[s]);
+        if (!is_sum(job, s) || !(ps->writes >> s & 1)) continue;
+        const size_t sums = shape == EDEN_ONE ? 1 : n * ((size_t)eden_shape_length(shape, job->extent) / c->matrices);
+        for (size_t i = 0; i < sums; i++) ((double *)at[s])[i] = 0;
+    }
+    if (ps->domain == EDEN_FULL && (in_blocks(job, pass) || job->types != ALL_F32)) {
+        a.rows *= n;
+        run_blocks(job, pass, &a, ALL_F32, kernel, at);
+    } else {
+        kernel(job->consts, &job->grad, at, n, a.rows, a.cols);
+    }
+    for (size_t s = 0; s < job->rule->slot_count; s++)
+        if (is_sum(job, s) && (ps->writes >> s & 1) && job->rule->slots[s].shape == EDEN_ONE)
+            job->partial[s][piece] = mine[s];
+}
+
 void eden_job_run(const eden_job *job, size_t pass, size_t piece)
 {
     const eden_pass *ps = &job->rule->passes[pass];
-    const cutting c = cut(job, ps->domain);
-    const size_t first = piece * c.together, last = at_most(first + c.together, c.matrices * c.parts);
-    piece_area a = { 0, 0, 0, 0, 0, 0, 0 };
+    const eden_cutting c = eden_cut(job, ps->domain);
+    const size_t first = piece * c.together, last = eden_at_most(first + c.together, c.matrices * c.parts);
+    if (are_small(job, &c)) {
+        run_small(job, pass, &c, piece, first, last);
+        return;
+    }
+    eden_area a = { 0, 0, 0, 0, 0, 0, 0 };
     walk w;
     start_walk(job, ps, &w);
     for (size_t nth = first; nth < last; nth++) {
@@ -366,7 +298,7 @@ static uint64_t partial_length(const eden_job *job, size_t s)
     uint64_t most = 0;
     for (size_t p = 0; p < job->rule->pass_count && job->extent.count; p++) {
         if (!(job->passes >> p & 1) || !(job->rule->passes[p].writes >> s & 1)) continue;
-        const cutting c = cut(job, job->rule->passes[p].domain);
+        const eden_cutting c = eden_cut(job, job->rule->passes[p].domain);
         const uint64_t parts = c.matrices * c.parts;
         const uint64_t n = shape == EDEN_ONE    ? eden_job_pieces(job, p)
                            : shape == EDEN_EACH ? parts

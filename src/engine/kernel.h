@@ -11,20 +11,21 @@
  */
 
 /* Where a slot's value is for the element in row r_ and column c_ of a few rows,
- * the i_-th in memory. */
-#define INDEX_(shape) index_of(EDEN_##shape, domain, i_, r_, c_)
+ * the i_-th in memory, of matrix m_. */
+#define INDEX_(shape) index_of(EDEN_##shape, domain, i_, m_, r_, c_)
 
-EDEN_INLINE size_t index_of(eden_shape shape, eden_shape domain, size_t i, size_t r, size_t c)
+EDEN_INLINE size_t index_of(eden_shape shape, eden_shape domain, size_t i, size_t m, size_t r, size_t c)
 {
     if (shape == domain) return i;
+    if (shape == EDEN_EACH) return m;
     if (domain != EDEN_FULL) return 0;
     return shape == EDEN_ROW ? r : shape == EDEN_COL ? c : 0;
 }
 
 /* A sum over elements goes to lanes, a row's to its own; a sum with a value for
- * each of them does not. */
+ * each of them does not, nor any of a small matrix. */
 #define SUM_INDEX_(shape)                                                     \
-    (EDEN_##shape == domain || (domain == EDEN_FULL && EDEN_##shape == EDEN_COL) \
+    (small_ || EDEN_##shape == domain || (domain == EDEN_FULL && EDEN_##shape == EDEN_COL) \
          ? INDEX_(shape)                                                      \
          : (EDEN_##shape == EDEN_ROW ? r_ * EDEN_LANES : 0) + l_)
 
@@ -113,10 +114,11 @@ EDEN_INLINE real load_16(const real *at, size_t i)
 
 EDEN_INLINE void run_one(elem (*fn)(elem, consts), eden_shape domain, unsigned reads,
                          unsigned writes, eden_types types, scaling_kind scaling, const consts k_,
-                         const eden_grad_scale scale_, size_t i_, size_t r_, size_t c_, size_t l_ KERNEL_ARGS)
+                         const eden_grad_scale scale_, int small_, size_t i_, size_t m_, size_t r_,
+                         size_t c_, size_t l_ KERNEL_ARGS)
 {
     elem e_;
-    (void)r_, (void)c_, (void)l_, (void)types, (void)scaling, (void)scale_;
+    (void)small_, (void)m_, (void)r_, (void)c_, (void)l_, (void)types, (void)scaling, (void)scale_;
     EACH_SLOT(LOAD_PARAM_, LOAD_GRAD_, LOAD_STATE_, LOAD_VALUE_, LOAD_SUM_)
     e_ = fn(e_, k_);
     EACH_SLOT(STORE_PARAM_, STORE_NONE_, STORE_STATE_, STORE_VALUE_, STORE_SUM_)
@@ -309,12 +311,12 @@ EDEN_INLINE void run_rows(span_function *span, eden_shape domain, unsigned reads
                 }                                                                         \
                 for (size_t l_ = 0; l_ < EDEN_LANES; l_++)                                \
                     run_one(fn, EDEN_##domain, reads, writes, types, scaling, k_, scale_, \
-                            r_ * n_ + j_ + l_, r_, j_ + l_, l_ KERNEL_NAMES);             \
+                            0, r_ * n_ + j_ + l_, 0, r_, j_ + l_, l_ KERNEL_NAMES);             \
             }                                                                             \
         for (size_t r_ = 0; r_ < rows_; r_++)                                             \
             for (size_t l_ = 0; j_ + l_ < n_; l_++)                                       \
                 run_one(fn, EDEN_##domain, reads, writes, types, scaling, k_, scale_,     \
-                        r_ * n_ + j_ + l_, r_, j_ + l_, l_ KERNEL_NAMES);                 \
+                        0, r_ * n_ + j_ + l_, 0, r_, j_ + l_, l_ KERNEL_NAMES);                 \
     }
 #define RUN_(types, scaling, fn)                                                          \
     case (types) * 4 + (scaling):                                                         \

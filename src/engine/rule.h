@@ -105,6 +105,12 @@ typedef enum { ALL_F32, GRAD_16, GRAD_STATE_16, ALL_16 } eden_types;
 typedef void eden_kernel(const void *consts, const eden_grad_scale *grad, eden_types types,
                          void *const *at, size_t rows, size_t cols);
 
+/* One pass over matrices of few elements, one element after the other, all in floats. at[s]
+ * is where slot s begins for the first matrix; sums are added to what is there. */
+typedef void eden_small_kernel(const void *consts, const eden_grad_scale *grad, void *const *at,
+                               size_t matrices, size_t rows, size_t cols);
+#define EDEN_SMALL 64 /* elements of a matrix that is run so at most */
+
 typedef enum { EDEN_STEP, EDEN_BEFORE, EDEN_BACK } eden_program;
 
 typedef struct {
@@ -135,7 +141,8 @@ struct eden_rule {
     uint32_t (*needs_unmet)(const double *hypers);
     uint32_t (*refused)(const double *hypers);
     void (*prepare)(void *consts, const double *hypers, uint64_t t, eden_extent x);
-    eden_kernel *const *kernels[EDEN_ISA_COUNT]; /* [isa][pass] */
+    eden_kernel *const *kernels[EDEN_ISA_COUNT];     /* [isa][pass] */
+    eden_small_kernel *const *small[EDEN_ISA_COUNT]; /* of a rule with factors */
 };
 
 /* ---- arithmetic for passes ----------------------------------------------- */

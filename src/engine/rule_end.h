@@ -7,6 +7,7 @@ _Static_assert(HYPER_COUNT <= EDEN_MAX_HYPERS, "too many hyperparameters");
 #include "engine/number.h"
 
 #include "engine/kernel.h"
+#include "engine/small.h"
 
 #ifdef EDEN_DESCRIBE
 
@@ -97,7 +98,9 @@ static void prepare_any(void *k, const double *array, uint64_t t, eden_extent x)
     *(consts *)k = prepare(HYPERS_AT_(array), t, x);
 }
 
-#define X(isa) extern eden_kernel *const EDEN_PASTE(eden_kernels, RULE, isa)[];
+#define X(isa)                                                     \
+    extern eden_kernel *const EDEN_PASTE(eden_kernels, RULE, isa)[]; \
+    extern eden_small_kernel *const EDEN_PASTE(eden_small, RULE, isa)[];
 EDEN_ISAS(X)
 #undef X
 
@@ -113,6 +116,9 @@ const eden_rule EDEN_PASTE(eden, rule, RULE) = {
     refusal_table, COUNT_(refusal_table) - 1,
     slots_on, passes_on, needs_unmet, refused, prepare_any,
 #define X(isa) EDEN_PASTE(eden_kernels, RULE, isa),
+    { EDEN_ISAS(X) },
+#undef X
+#define X(isa) EDEN_PASTE(eden_small, RULE, isa),
     { EDEN_ISAS(X) }
 #undef X
 };

@@ -54,7 +54,7 @@ int eden_stage_needed(const eden_rule *rule, uint32_t slots, const eden_storage 
 /* A sum that a kernel stores, and that blocks have to add up. */
 static int is_total(const eden_staged *p, size_t s)
 {
-    return p->rule->slots[s].kind == EDEN_SUM && has(p->pass->writes, s) &&
+    return !p->small && p->rule->slots[s].kind == EDEN_SUM && has(p->pass->writes, s) &&
            p->rule->slots[s].shape != EDEN_COL;
 }
 
@@ -88,10 +88,12 @@ static void *gather_slot(const eden_staged *p, block *b, size_t s)
 {
     const eden_slot *slot = &p->rule->slots[s];
     const size_t size = slot->kind == EDEN_SUM ? sizeof(double) : sizeof(real);
+    const size_t matrix = p->small ? b->row / p->height : 0;
     if (is_total(p, s)) return b->sum[s];
     if (slot->shape == EDEN_ROW) return (char *)p->at[s] + b->row * size;
-    if (slot->shape == EDEN_COL) return (char *)p->at[s] + b->col * size;
-    if (slot->shape == EDEN_ONE || slot->shape == EDEN_EACH) return p->at[s];
+    if (slot->shape == EDEN_COL) return (char *)p->at[s] + (matrix * p->cols + b->col) * size;
+    if (slot->shape == EDEN_EACH) return (char *)p->at[s] + matrix * size;
+    if (slot->shape == EDEN_ONE) return p->at[s];
     if (as_it_is(p->rule, p->storage, p->types, s)) return stored_at(p, s, element_of(p, b));
     if (has(p->pass->reads, s)) load(p, s, element_of(p, b), b->slot[s], b->rows * b->cols);
     return b->slot[s];
@@ -206,7 +208,8 @@ static void run_block(const eden_staged *p, block *b)
     for (size_t s = 0; (reads | writes) >> s; s++)
         if (has(reads | writes, s)) b->here[s] = gather_slot(p, b, s);
     ask_ahead(p, b);
-    p->kernel(p->consts, p->grad, p->types, b->here, b->rows, b->cols);
+    if (p->small) p->small(p->consts, p->grad, b->here, b->rows / p->height, p->height, b->cols);
+    else p->kernel(p->consts, p->grad, p->types, b->here, b->rows, b->cols);
     for (size_t s = 0; writes >> s; s++)
         if (has(writes, s)) scatter_slot(p, b, s);
     if (p->storage->zero_grad && p->ends_grad && has(reads, GRAD)) clear_gradient(p, b);
@@ -217,7 +220,8 @@ static size_t at_most(size_t a, size_t b) { return a < b ? a : b; }
 /* Blocks are parts of a row, or whole rows where those are short. */
 void eden_stage_run(const eden_staged *p)
 {
-    const size_t high = p->cols >= STAGED ? 1 : STAGED / p->cols;
+    const size_t fit = p->cols >= STAGED ? 1 : STAGED / p->cols;
+    const size_t high = p->small ? fit / p->height * p->height : fit;
     block b;
     for (size_t s = 0; s < EDEN_MAX_SLOTS; s++) b.here[s] = 0;
     clear_totals(p);

@@ -29,6 +29,8 @@ typedef struct {
     const eden_storage *storage;
     const eden_pass *pass;
     eden_kernel *kernel;
+    eden_small_kernel *small; /* instead, where each `height` rows are a matrix, and sums are clear */
+    size_t height;
     eden_types types;
     const void *consts;
     const eden_grad_scale *grad;

@@ -68,6 +68,11 @@ EDEN_API size_t eden_backend_find(const eden_optimizer *o, const char *name);
 /* Will the next eden_step() step, with the settings and tensors of the last? */
 EDEN_API int eden_backend_steps_next(const eden_optimizer *o);
 
+/* Micro-batches of an unfinished step that have been counted; and was the last step refused
+ * for a gradient, without eden_zero_grad() since? */
+EDEN_API uint32_t eden_backend_pending(const eden_optimizer *o);
+EDEN_API int eden_backend_refused(const eden_optimizer *o);
+
 /* Numbers that change with the shards, and whenever settings or tensors may have. */
 EDEN_API uint64_t eden_shard_version(const eden_optimizer *o);
 EDEN_API uint64_t eden_settings_version(const eden_optimizer *o);

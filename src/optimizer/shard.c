@@ -46,6 +46,9 @@ int eden_backend_steps_next(const eden_optimizer *o)
     return !o->stale && !o->broken.status && o->pending + o->backend->counts >= o->config.accumulate;
 }
 
+uint32_t eden_backend_pending(const eden_optimizer *o) { return o->pending; }
+int eden_backend_refused(const eden_optimizer *o) { return o->refused; }
+
 uint64_t eden_shard_version(const eden_optimizer *o) { return o->cut_version; }
 uint64_t eden_settings_version(const eden_optimizer *o) { return o->refreshes; }
 

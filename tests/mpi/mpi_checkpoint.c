@@ -227,6 +227,54 @@ static void test_full(const char *place)
     eden_optimizer_destroy(ours.o);
 }
 
+/* The same settings, tensors and step, and other weights: on all ranks the load is refused,
+ * and nothing has changed. */
+static void test_different(const char *place)
+{
+    char folders[3][512];
+    const int last = all_ranks() - 1, middle = all_ranks() > 2 ? 1 : last;
+    float kept = 0;
+    for (int k = 0; k < 3; k++) { /* the third one step further than the others */
+        snprintf(folders[k], sizeof folders[k], "%s/different-%d", place, k);
+        create(&ours.o, MPI_COMM_WORLD, 0);
+        add(&ours, 0);
+        steps(&ours, k, k == 2 ? k + 2 : k + 1);
+        OK(eden_mpi_save(ours.o, folders[k], error));
+        kept = ours.x.w[0];
+        if (k < 2) eden_optimizer_destroy(ours.o);
+    }
+    const char *path = folders[my_rank() == last ? 1 : 0];
+    REFUSED(eden_mpi_load(ours.o, path, error), EDEN_E_MISMATCH, "the ranks load different checkpoints: rank 0 has that "
+            "of step 1 in generation 1 (");
+    char part[128];
+    snprintf(part, sizeof part, "rank %d has another, rank %d that of step 1", last, last);
+    REFUSED(eden_mpi_load(ours.o, path, error), EDEN_E_MISMATCH, part);
+    path = folders[my_rank() == last || my_rank() == middle ? 2 : 0];
+    if (middle < last) {
+        snprintf(part, sizeof part, "ranks %d and %d have another, rank %d that of step 2", middle, last, middle);
+        REFUSED(eden_mpi_load(ours.o, path, error), EDEN_E_MISMATCH, part);
+    }
+    REFUSED(eden_mpi_load(ours.o, my_rank() == last ? NULL : folders[0], error), EDEN_E_ARGUMENT, "path");
+    REFUSED(eden_mpi_save(ours.o, my_rank() == last ? NULL : folders[0], error), EDEN_E_ARGUMENT, "path");
+    CHECK(eden_steps(ours.o) == 2 && ours.x.w[0] == kept, "a refused load changed something");
+    OK(eden_mpi_load(ours.o, folders[0], error));
+    eden_optimizer_destroy(ours.o);
+}
+
+/* What eden_load() alone would refuse without a word to the others. */
+static void test_one_is_busy(const char *place)
+{
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s/different-0", place);
+    create(&ours.o, MPI_COMM_WORLD, 0);
+    add(&ours, 0);
+    steps(&ours, 0, 2);
+    OK(eden_swap_average(ours.o, error));
+    REFUSED(eden_mpi_load(ours.o, folder, error), EDEN_E_ORDER, "averages");
+    OK(eden_swap_average(ours.o, error));
+    eden_optimizer_destroy(ours.o);
+}
+
 /* ---- folders that are not as they were saved ----------------------------------------- */
 
 static void copy_file(const char *from, const char *to)
@@ -306,6 +354,8 @@ int main(int argc, char **argv)
     test_refused(place);
     test_full(place);
     test_folders(place);
+    if (all_ranks() > 1) test_different(place);
+    if (all_ranks() > 1) test_one_is_busy(place);
     all_here();
     if (my_rank() == 0) {
         char command[600];

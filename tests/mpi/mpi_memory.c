@@ -101,6 +101,56 @@ static void run(const char *rule, uint32_t dtype, uint32_t rounding, double stat
     __real_free(grads);
 }
 
+/* One rank gets no memory, at each of the calls of creation: no rank has an optimizer, and
+ * all say so. */
+static void test_none_to_create(void)
+{
+    long at = 0;
+    for (int done = 0; !done; at++) {
+        eden_optimizer *o = NULL;
+        eden_error e = { 0, "" };
+        eden_mpi_config mpi = EDEN_MPI_CONFIG_INIT;
+        mpi.timeout = 60;
+        until_none = my_rank() == all_ranks() - 1 ? at : -1;
+        const eden_status status = eden_mpi_optimizer_create(&o, MPI_COMM_WORLD, "adamw", NULL, &mpi, &e);
+        done = until_none >= 0;
+        until_none = -1;
+        MPI_Bcast(&done, 1, MPI_INT, all_ranks() - 1, MPI_COMM_WORLD);
+        CHECK(status == (done ? EDEN_OK : EDEN_E_MEMORY), "call %ld: status %d, \"%s\"", at, (int)status, e.text);
+        CHECK(!o == !done, "call %ld: an optimizer in spite of \"%s\"", at, e.text);
+        eden_optimizer_destroy(o);
+        CHECK(now == 0, "%zu bytes were not freed", now);
+        CHECK(at < 1000, "no end");
+    }
+    if (my_rank() == 0) printf("%ld calls for memory of creation failed\n", at - 1);
+}
+
+/* Nor is one waited for that has no memory to say how the ranks differ. */
+static void test_none_to_name(void)
+{
+    float w[4] = { 0 }, g[4] = { 0 };
+    const eden_tensor t = eden_vector(w, g, 4);
+    long at = 0;
+    for (int done = 0; !done; at++) {
+        eden_optimizer *o = NULL;
+        eden_error e = { 0, "" };
+        eden_mpi_config mpi = EDEN_MPI_CONFIG_INIT;
+        mpi.timeout = 60;
+        OK(eden_mpi_optimizer_create(&o, MPI_COMM_WORLD, "adamw", NULL, &mpi, error));
+        OK(eden_add_tensor(o, "w", &t, NULL, error));
+        OK(eden_set(o, NULL, "lr", my_rank() ? 0.5 : 0.25, error));
+        until_none = my_rank() == all_ranks() - 1 ? at : -1;
+        const eden_status status = eden_step(o, &e);
+        done = until_none >= 0;
+        until_none = -1;
+        MPI_Bcast(&done, 1, MPI_INT, all_ranks() - 1, MPI_COMM_WORLD);
+        CHECK(status == (done ? EDEN_E_MISMATCH : EDEN_E_MEMORY), "call %ld: status %d, \"%s\"", at, (int)status, e.text);
+        eden_optimizer_destroy(o);
+        CHECK(at < 1000, "no end");
+    }
+    if (my_rank() == 0) printf("%ld calls for memory failed where ranks differ\n", at - 1);
+}
+
 /* One rank gets no memory, at each of the calls of a first step: no rank steps, all say
  * so, and the same call then succeeds. */
 static void test_one_has_none(void)
@@ -134,6 +184,8 @@ static void test_one_has_none(void)
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
+    test_none_to_create();
+    if (all_ranks() > 1) test_none_to_name();
     test_one_has_none();
     run("adamw", EDEN_F32, EDEN_NEAREST, 8);
     run("adamw", EDEN_BF16, EDEN_MASTER, 12);

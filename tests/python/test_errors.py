@@ -1,16 +1,22 @@
 """What is raised: kinds with public names, which are also Python's own, and travel."""
+import array
 import copy
+import errno
+import os
 import pickle
+import tempfile
 import unittest
 
 import eden
+import eden.numpy
 from eden import _native
 
 
 class Kinds(unittest.TestCase):
     kinds = {"InvalidValueError": ValueError, "InvalidTypeError": TypeError, "InvalidNameError": LookupError,
              "DeviceError": RuntimeError,
-             "GradientError": ArithmeticError, "FileError": OSError, "FormatError": ValueError}
+             "GradientError": ArithmeticError, "FileError": OSError,
+             "MissingFileError": FileNotFoundError, "FormatError": ValueError}
 
     def test_names(self):
         for name, usual in self.kinds.items():
@@ -32,6 +38,22 @@ class Kinds(unittest.TestCase):
             for other in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
                 self.assertIs(type(other), type(error))
                 self.assertEqual((str(other), other.differences), ("a sentence", ["w is missing"]))
+
+    def test_files_say_what_the_system_said(self):
+        opt = eden.numpy.SGD({"w": array.array("f", [0])})
+        with tempfile.TemporaryDirectory() as folder:
+            no_file, no_folder = os.path.join(folder, "x"), os.path.join(folder, "x", "y")
+            for path, call, number in ((no_file, opt.load, errno.ENOENT), (no_folder, opt.save, errno.ENOENT),
+                                       (folder, opt.load, errno.EISDIR), (folder, opt.save, errno.EISDIR),
+                                       (os.path.join(folder, "x" * 300), opt.load, errno.ENAMETOOLONG)):
+                with self.assertRaises(eden.FileError) as caught:
+                    call(path)
+                error = caught.exception
+                self.assertEqual(isinstance(error, FileNotFoundError), number == errno.ENOENT)
+                for one in (error, pickle.loads(pickle.dumps(error)), copy.copy(error)):
+                    self.assertIs(type(one), type(error))
+                    self.assertEqual((one.errno, one.filename), (number, path))
+                    self.assertRegex(str(one), "^'" + folder)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import weakref
 
 import eden
 import eden.numpy as en
+from eden import _array_base
 from array_world import Refused, floats
 
 try:
@@ -166,6 +167,18 @@ class Interrupts(Refused):
                 signal.setitimer(signal.ITIMER_REAL, 0)
             self.assertEqual((w[0], w[n - 1]), (-opt.steps, -opt.steps))
         self.assertGreater(g, 0)
+
+    def test_an_interrupt_before_it_was_given_back(self):
+        """What a call of this thread that is over has left does not hold up the next; another thread's does."""
+        use = _array_base._Use()
+        self.opt._busy[0] = use
+        self.opt.step({"w": floats(0, 0)})
+        self.assertEqual((self.opt.steps, self.opt._busy), (1, {}))
+        use.thread += 1
+        self.opt._busy[0] = use
+        with self.assertRaisesRegex(eden.Error, "in use"):
+            self.opt.step({"w": floats(0, 0)})
+        del self.opt._busy[0]
 
     def test_another_thread_is_refused(self):
         inside, leave, said = threading.Event(), threading.Event(), []

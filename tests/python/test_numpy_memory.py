@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import warnings
 from multiprocessing import shared_memory
 
 import eden
@@ -211,6 +212,15 @@ class OnlyDLPack:
         return self.of.__dlpack__() if self.old else self.of.__dlpack__(**words)
 
 
+def torch_that_says_what_may_be_written():
+    try:
+        import torch
+        torch.zeros(1).__dlpack__(max_version=(1, 0))
+    except (ImportError, TypeError):
+        raise unittest.SkipTest("PyTorch with DLPack 1 is not here") from None
+    return torch
+
+
 class DLPack(Case):
     @unittest.skipUnless(np and np.lib.NumpyVersion(np.__version__) >= "2.1.0", "NumPy 2.1 is not here")
     def test_without_buffers(self):
@@ -235,10 +245,7 @@ class DLPack(Case):
             en.SGD({"w": Wrong()})
 
     def test_torch(self):
-        try:
-            import torch
-        except ImportError:
-            self.skipTest("PyTorch is not here")
+        torch = torch_that_says_what_may_be_written()
         for kind in (torch.float32, torch.bfloat16, torch.float16):
             w = torch.zeros(2, 3, dtype=kind)
             opt = en.SGD({"w": w}, lr=0.5)
@@ -251,6 +258,39 @@ class DLPack(Case):
         w.resize_(1 << 20)
         with self.assertRaisesRegex(ValueError, "resized or moved"):
             opt.step({"w": torch.zeros(4)})
+
+    def test_torch_pending(self):
+        """What DLPack does not carry: a sign or a conjugate to come."""
+        torch = torch_that_says_what_may_be_written()
+        w = torch.zeros(3)
+        opt = en.SGD({"w": w}, lr=0.5)
+        negative, conjugate = torch._neg_view(torch.ones(3)), torch.ones(3, dtype=torch.complex64).conj()
+        for wrong, words in ((negative, "pending sign.*resolve_neg"), (conjugate, "array 'v'|gradient of 'w'")):
+            with self.assertRaisesRegex(TypeError, words):
+                opt.step({"w": wrong})
+            with self.assertRaisesRegex(TypeError, words):
+                en.SGD({"v": wrong})
+        w.data = negative.data
+        with self.assertRaisesRegex((TypeError, ValueError), "the array 'w'"):
+            opt.step({"w": torch.ones(3)})
+
+    def test_torch_without_memory(self):
+        torch = torch_that_says_what_may_be_written()
+        from torch._subclasses.fake_tensor import FakeTensorMode
+        w, freed = torch.zeros(3), torch.ones(3)
+        opt = en.SGD({"w": w, "none": torch.zeros(0)}, lr=0.5)
+        freed.untyped_storage().resize_(0)
+        with FakeTensorMode():
+            fake = torch.ones(3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for wrong in freed, fake:
+                with self.assertRaisesRegex(TypeError, "gradient of 'w' has no memory"):
+                    opt.step({"w": wrong})
+                with self.assertRaisesRegex(TypeError, "array 'v' has no memory"):
+                    en.SGD({"v": wrong})
+        opt.step({"w": torch.ones(3), "none": torch.zeros(0)})
+        self.assertEqual((opt.steps, opt.steps_of("none"), w.tolist()), (1, 1, [-0.5] * 3))
 
     def test_jax(self):
         try:

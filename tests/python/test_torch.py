@@ -5,13 +5,14 @@ import itertools
 import unittest
 import warnings
 
-from torch_world import CASES, OPTIONS, eden, gap, gradients, make, run, torch, values, weights
+from torch_world import CASES, OPTIONS, eden, gap, gradients, make, newest, run, torch, values, weights
 
 from torch.optim import lr_scheduler as schedule
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 
 class Classes(unittest.TestCase):
+    @newest
     def test_defaults_are_torchs(self):
         for name in OPTIONS:
             theirs = inspect.signature(getattr(torch.optim, name)).parameters
@@ -27,15 +28,20 @@ class Classes(unittest.TestCase):
             self.assertEqual({key: own[key] for key in defaults}, defaults)
 
     def test_order_of_positional_arguments(self):
+        """Of theirs we may know fewer by place, and none by another."""
         for name in OPTIONS:
-            theirs = list(inspect.signature(getattr(torch.optim, name)).parameters)
-            ours = [p.name for p in inspect.signature(getattr(eden.torch, name)).parameters.values()
-                    if p.kind is p.POSITIONAL_OR_KEYWORD]
-            common = [key for key in ours if key in theirs and key != "decoupled_weight_decay"]
-            self.assertEqual(common, theirs[:len(common)], name)
+            theirs, ours = ([p.name for p in inspect.signature(getattr(module, name)).parameters.values()
+                             if p.kind is p.POSITIONAL_OR_KEYWORD] for module in (torch.optim, eden.torch))
+            self.assertEqual(ours, theirs[:len(ours)], name)
+
+    def test_modules_of_torch(self):
+        for name in "lr_scheduler", "swa_utils":
+            self.assertIs(getattr(eden.torch, name), getattr(torch.optim, name))
+            self.assertIn(name, eden.torch.__all__)
+            self.assertIn(name, dir(eden.torch))
 
     def test_each_has_words(self):
-        for name in eden.torch.__all__:
+        for name in set(eden.torch.__all__) - {"lr_scheduler", "swa_utils"}:
             kind = getattr(eden.torch, name)
             self.assertTrue(issubclass(kind, torch.optim.Optimizer))
             self.assertTrue(kind.__doc__)
@@ -68,6 +74,56 @@ class Classes(unittest.TestCase):
 
 
 class Groups(unittest.TestCase):
+    @newest
+    def test_names_of_any_kind(self):
+        """Names are for people: two groups may use one, and it may be empty, long, or anything."""
+        for first, second in (("weight", "weight"), ("", "x" * 500), ("__metadata__", "a\0b\n"), ("0", "1"), ("1", "0")):
+            p, q = weights(shapes=((3, 2), (2,)))
+            optimizer = eden.torch.AdamW([{"params": [(first, p)]}, {"params": [(second, q)]}], lr=0.1)
+            plain = weights(shapes=((3, 2), (2,)))
+            self.assertEqual(gap(run(optimizer, [p, q], 0, 3), run(eden.torch.AdamW(plain, lr=0.1), plain, 0, 3)), 0)
+            optimizer.nonfinite = "refuse"
+            q.grad = torch.full((2,), float("nan"))
+            with self.assertRaises(eden.GradientError) as caught:
+                optimizer.step()
+            self.assertIn(f"the gradient of parameter {second!r} (of group 1, (2,)) is NaN", str(caught.exception))
+
+    def test_parameters_that_are_made_later(self):
+        ends = []
+        for module in torch.optim, eden.torch:
+            torch.manual_seed(0)
+            layer = torch.nn.LazyLinear(3)
+            optimizer = module.AdamW(layer.parameters(), lr=0.1)
+            optimizer.step()
+            for _ in range(2):
+                layer(torch.ones(2, 4)).sum().backward()
+                optimizer.step()
+            ends.append([layer.weight, layer.bias])
+        self.assertLess(gap(*ends), 1e-6)
+        optimizer = eden.torch.SGD(torch.nn.LazyLinear(3).parameters(), momentum=0.9, lookahead=True)
+        with self.assertRaisesRegex(ValueError, "parameter 0 .*no shape yet"), optimizer.lookahead():
+            pass
+
+    def test_shared_memory(self):
+        """For programs with several processes on one set of weights, as of PyTorch's Adagrad."""
+        for module in torch.optim, eden.torch:
+            p = torch.nn.Parameter(torch.ones(4))
+            optimizer = module.Adagrad([p], lr=0.1, initial_accumulator_value=0.5)
+            optimizer.share_memory()
+            shared = optimizer.state[p]["sum"]
+            self.assertTrue(shared.is_shared())
+            p.grad = torch.ones(4)
+            optimizer.step()
+            self.assertTrue(optimizer.state[p]["sum"] is shared and shared.is_shared())
+            self.assertTrue(torch.equal(shared, torch.full((4,), 1.5)))
+        self.assertTrue(optimizer.state[p]["step"].is_shared())
+        # As another process has it, which begins as late as this.
+        first, second = eden.torch.Adagrad([p], lr=0.1), eden.torch.Adagrad([p], lr=0.1)
+        first.share_memory()
+        second.state[p] = dict(first.state[p])
+        second.step(), first.step()
+        self.assertEqual((float(first.state[p]["step"]), second.state[p]["sum"][0]), (2, 2))
+
     def test_groups_have_their_own_settings(self):
         for name in OPTIONS:
             ends = []
@@ -228,6 +284,7 @@ class Clipping(unittest.TestCase):
         a.step(), b.step(), c.step()
         self.assertLess(max(gap(two, one), gap(three, one)), 1e-7)
 
+    @newest
     def test_grad_scaler(self):
         ends = []
         for module in (torch.optim, eden.torch):
@@ -280,6 +337,7 @@ class Schedules(unittest.TestCase):
             schedulers.step(*([1.0] if isinstance(schedulers, schedule.ReduceLROnPlateau) else []))
         return rates, params
 
+    @newest
     def test_every_kind(self):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -291,6 +349,7 @@ class Schedules(unittest.TestCase):
                     self.assertGreater(len(set(ours)), 1)
                     self.assertLess(gap(our_end, their_end), 3e-6)
 
+    @newest
     def test_no_kind_is_forgotten(self):
         known = {name for name, kind in vars(schedule).items() if isinstance(kind, type)
                  and issubclass(kind, schedule.LRScheduler) and not name.startswith("_")}

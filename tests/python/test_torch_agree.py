@@ -64,7 +64,8 @@ class WithTorch(unittest.TestCase):
                             p.grad = q.grad.clone()
                     for p, q in zip(own, params) if step else ():
                         for key, kept in peer.state[q].items():
-                            optimizer.state[p][key].copy_(kept)
+                            if kept is not None:
+                                optimizer.state[p][key].copy_(kept)
                     # Doubles take over state of floats, and 100 steps of the referee cost what 5 show.
                     exact = exactly(name, options, params, peer.state_dict()) if step % 20 == 19 else None
                     peer.step(), optimizer.step()
@@ -184,6 +185,13 @@ class WithOptax(unittest.TestCase):
         params = weights()
         self.follow(eden.torch.Lamb(params, lr=1e-2, weight_decay=0.01), params,
                     optax.lamb(1e-2, b1=0.9, b2=0.999, eps=1e-6, weight_decay=0.01))
+
+    def test_adafactor(self):
+        # There the squares get eps added, here it bounds a root: small enough, neither is seen.
+        params = [torch.nn.Parameter(p.detach().clone()) for p in weights() if p.dim() <= 2]
+        self.follow(eden.torch.Adafactor(params, lr=1e-2, eps=(1e-30, 1e-3)), params,
+                    optax.adafactor(1e-2, min_dim_size_to_factor=1, decay_rate=0.8, clipping_threshold=1.0,
+                                    multiply_by_parameter_scale=True, eps=1e-30))
 
     def test_adam_and_sgd(self):
         for name, options, transform in (

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import unittest
 
-from torch_world import torch  # noqa: F401  (skips without PyTorch)
+from torch_world import newest, torch  # noqa: F401  (skips without PyTorch)
 
 import eden
 
@@ -69,6 +69,84 @@ class Refusals(unittest.TestCase):
         eden.torch.SGD([p], lr=0.5, dampening=0.3).step()
         self.assertTrue(torch.equal(p, before - 0.5))
 
+    @newest
+    def test_idle_in_mid_run(self):
+        """What a class refuses may come to do nothing later, or in a group: PyTorch goes on."""
+        for name, options, change in (
+                ("SGD", {"momentum": 0.9, "nesterov": True}, {"momentum": 0.0}),
+                ("Adam", {"weight_decay": 0.1, "decoupled_weight_decay": True}, {"weight_decay": 0.0}),
+                ("Adam", {"decoupled_weight_decay": True}, {"weight_decay": 0.1})):
+            ends = []
+            for module in torch.optim, eden.torch:
+                p, q = weights(3, 3), weights(2, 3)
+                optimizer = getattr(module, name)([{"params": [p]}, {"params": [q], **change}], lr=0.1, **options)
+                for step in range(6):
+                    if step == 3:
+                        optimizer.param_groups[0].update(change)
+                        optimizer.load_state_dict(optimizer.state_dict())
+                    for w in p, q:
+                        w.grad = torch.linspace(-1, 1, w.numel()).view(w.shape)
+                    optimizer.step()
+                ends.append(torch.cat([p.detach(), q.detach()]))
+            self.assertLess((ends[0] - ends[1]).abs().max(), 1e-6, (name, options))
+
+    @newest
+    def test_states_of_torch_with_idle_settings(self):
+        p = weights(3)
+        for there, here in (("Adam", "Adam"), ("AdamW", "Adam"), ("AdamW", "AdamW")):
+            p.grad = torch.ones(3)
+            options = {"decoupled_weight_decay": True} if there == "Adam" else {}
+            theirs = getattr(torch.optim, there)([p], weight_decay=0.0, **options)
+            theirs.step()
+            optimizer = getattr(eden.torch, here)([p])
+            optimizer.load_state_dict(theirs.state_dict())
+            before = p.detach().clone()
+            optimizer.step()
+            self.assertGreater((p - before).abs().min(), 1e-4)
+
+    def test_states_that_cannot_be(self):
+        """What the class refuses is not loaded either, and nothing has changed then."""
+        p = weights(3)
+        for word in "differentiable", "capturable":
+            theirs = torch.optim.Adam([p], lr=0.25)
+            state = theirs.state_dict()
+            state["param_groups"][0][word] = True
+            optimizer = eden.torch.Adam([p], lr=0.1)
+            with self.assertRaisesRegex(ValueError, f"{word} = True.*param_groups"):
+                optimizer.load_state_dict(state)
+            self.assertEqual((optimizer.param_groups[0]["lr"], optimizer.param_groups[0][word]), (0.1, False))
+
+    def test_words_of_a_refusal(self):
+        with self.assertRaisesRegex(ValueError, "SGD: nesterov = True has no effect without momentum above 0"):
+            eden.torch.SGD([weights(2)], nesterov=True)
+        with self.assertRaisesRegex(ValueError, "SGD: decay = 'decoupled' has no effect without weight_decay"):
+            eden.torch.SGD([weights(2)], decay="decoupled")
+
+    @newest
+    def test_sentences_say_what_python_calls_it(self):
+        """What the library itself refuses, in a step."""
+        def step(kind, p, g=1.0, **options):
+            p.grad = torch.full_like(p, g)
+            kind([("wide", p)], **options).step()
+
+        def shared():
+            p, q = (torch.nn.Parameter(weights(4).detach()) for _ in "pq")
+            q.data = p.data
+            p.grad, q.grad = torch.ones(4), torch.ones(4)
+            eden.torch.SGD([p, q]).step()
+        for words, call in (
+                ("parameter 'wide'.* cannot be 'q8'; use 'bf16'",
+                 lambda: step(eden.torch.Adafactor, weights(3, 4), state="q8")),
+                (r"weights of parameter 0 \(of group 0, \(4,\)\) and the weights of parameter 1 .* overlap", shared),
+                ("gradient of parameter 'wide' is NaN at element 0",
+                 lambda: step(eden.torch.SGD, weights(3), float("nan"), nonfinite="refuse")),
+                ("parameter 'wide': lookahead = 1 .* wants 'f32', master = 'f32' or master = 'split'",
+                 lambda: step(eden.torch.SGD, torch.nn.Parameter(weights(3).detach().bfloat16()), momentum=0.9,
+                              lookahead=True))):
+            with self.assertRaisesRegex(eden.Error, words) as caught:
+                call()
+            self.assertNotRegex(str(caught.exception), r"(?i)eden_|config\.|tensor '|'0'")
+
     def test_keywords_that_there_are_not(self):
         p = weights(2)
         for words, call in (
@@ -80,6 +158,7 @@ class Refusals(unittest.TestCase):
             with self.assertRaisesRegex(eden.InvalidTypeError, words):
                 call()
 
+    @newest
     def test_in_the_words_that_are_known(self):
         """Programs look for PyTorch's own sentences."""
         p = torch.nn.Parameter(torch.zeros(2))
@@ -93,6 +172,7 @@ class Refusals(unittest.TestCase):
                 with self.assertRaisesRegex(ValueError, words):
                     getattr(module, name)([p], **options)
 
+    @newest
     def test_fused_on_no_device(self):
         for module in (torch.optim, eden.torch):
             p = torch.nn.Parameter(torch.zeros(2, device="meta"))
@@ -158,7 +238,7 @@ class Eight(unittest.TestCase):
     def test_to_floats(self):
         for name, keys in (("Adam", ("exp_avg", "exp_avg_sq")), ("SGD", ("momentum_buffer",))):
             p = weights(30, 40)
-            words = {"momentum": 0.9} if name == "SGD" else {}
+            words = {"lr": 1e-3, "momentum": 0.9} if name == "SGD" else {}
             small, wide = (getattr(eden.torch, name)([p], **words, **more) for more in ({"state": "q8"}, {}))
             exact = getattr(torch.optim, name)([weights(30, 40)], **words)
             for _ in range(3):

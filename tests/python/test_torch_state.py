@@ -6,7 +6,7 @@ import math
 import pickle
 import unittest
 
-from torch_world import CASES, FULLEST, eden, gap, gradients, make, run, torch, values, weights
+from torch_world import CASES, FULLEST, eden, gap, gradients, make, newest, run, torch, values, weights
 
 
 def both_ways(name, options, dtype, first, second, **more):
@@ -119,6 +119,7 @@ class StateDicts(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "3"):
             one.step()
 
+    @newest
     def test_names_of_parameters_are_kept(self):
         model = torch.nn.Linear(3, 2)
         one = eden.torch.SGD(model.named_parameters(), lr=0.1, momentum=0.9)

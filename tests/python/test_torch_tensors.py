@@ -7,7 +7,7 @@ import signal
 import threading
 import unittest
 
-from torch_world import FULLEST, OPTIONS, eden, gap, gradients, make, run, torch, values, weights
+from torch_world import FULLEST, OPTIONS, eden, gap, gradients, make, newest, run, torch, values, weights
 
 SHAPE = (4, 3, 5, 2)
 LAYOUTS = {
@@ -87,6 +87,7 @@ class Layouts(unittest.TestCase):
                             torch.Tensor.contiguous)
         self.assertLess(gap(ours, theirs), 1e-6)
 
+    @newest
     def test_matrices_of_the_last_two_dimensions(self):
         """Each is factored by itself, of whatever sides, and clipping measures the tensor; gradients that the
         least divisor decides are among them. State goes there and back."""
@@ -159,6 +160,7 @@ class Layouts(unittest.TestCase):
 
 
 class Dtypes(unittest.TestCase):
+    @newest
     def test_of_16_bits(self):
         for dtype, bound in ((torch.bfloat16, 2.0 ** -5), (torch.float16, 2.0 ** -7)):
             for name in OPTIONS:
@@ -290,8 +292,8 @@ class Processes(unittest.TestCase):
         caught = 0
         try:
             for _ in range(20):
-                signal.setitimer(signal.ITIMER_REAL, 0.002)
                 try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.002)
                     for step in range(200):
                         gradients(self.params, step)
                         self.optimizer.step()

@@ -1,4 +1,5 @@
 """What the tests of eden.torch share: the classes that PyTorch has too, with their options, and small weights."""
+import inspect
 import unittest
 
 try:
@@ -23,6 +24,18 @@ OPTIONS = {
     "Adafactor": [{}, {"beta2_decay": -0.5}, {"eps": (1e-20, 1e-2)}, {"d": 2.0}, {"weight_decay": 0.1},
                   {"maximize": True}],
 }
+
+
+def _there(name, options):
+    """Is it in this PyTorch? The older ones have fewer classes and options."""
+    kind = getattr(torch.optim, name, None)
+    return kind is not None and set(options) <= set(inspect.signature(kind).parameters)
+
+
+NEWEST = all(_there(name, options) for name, all_options in OPTIONS.items() for options in all_options)
+OPTIONS = {name: [options for options in all_options if _there(name, options)]
+           for name, all_options in OPTIONS.items() if _there(name, {})}
+newest = unittest.skipUnless(NEWEST, f"PyTorch {torch.__version__} does not have what this compares with")
 # One a class, with as much state as it can have.
 FULLEST = [(name, max(all_options, key=len)) for name, all_options in OPTIONS.items()]
 CASES = [(name, options) for name, all_options in OPTIONS.items() for options in all_options]
