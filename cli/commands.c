@@ -65,6 +65,10 @@
           "of the weights, the data's order, dropout and rounding by chance"),                \
     COUNT("threads", "N", 1, 256, "one a core", "threads; their number changes no result")
 
+#define TIMEOUT                                                                               \
+    COUNT("timeout", "N", 1, 1e6, "300",                                                      \
+          "of ranks: seconds after which one that is silent ends all; more than any evaluation or save takes")
+
 /* What only some tasks have. */
 #define OF_TASKS                                                                              \
     COUNT("layers", "N", 1, LAB_MOST_BLOCK_LAYERS, "4", "text: blocks of the transformer"),   \
@@ -80,6 +84,7 @@
     FILES("from", "finetune: a checkpoint whose body to begin with, instead of training one"), \
     SWITCH("scratch", "finetune: learn the new classes from nothing, to compare")
 
+static const cli_option merge[] = { COUNT("ranks", "N", 1, 65536, NULL, "make a folder of N ranks of it"), END };
 static const cli_option json_only[] = { JSON, END };
 static const cli_option none[] = { END };
 
@@ -100,6 +105,7 @@ static const cli_option train[] = {
     FILES("resume", "continue from a checkpoint, to the same bits as if never stopped"),
     SWITCH("continue", "with --save: continue from its file, or the one before it, else begin"),
     SWITCH("eval", "only measure the checkpoint given by --resume"),
+    TIMEOUT,
     JSON,
     END
 };
@@ -116,6 +122,7 @@ static const cli_option compare[] = {
     TEXT("batches", "N,N,...", "batch sizes to compare at, 'all' for the whole set, in the same number of epochs"),
     OF_TASKS,
     NAMES("report", 0, "DIR", NULL, CLI_FOLDERS, "write index.html and the curves as PNG, SVG and CSV"),
+    TIMEOUT,
     JSON,
     END
 };
@@ -223,43 +230,40 @@ static const cli_command commands[] = {
       "how to spell other libraries' variants with it, and its paper.",
       "eden show {usual}\n", json_only, 1, 1, 0, 0, CLI_OPTIMIZERS, NULL, cli_show },
     { "train", "train a network", "TASK [DATA]",
-      TASKS ", 'finetune [DIR]' (new classes of digits, or of a folder's images, for a network that "
-      "knows others), 'text [FILE]' (a transformer that learns which byte comes next, in a file of yours "
-      "or in sources of Eden's), 'rl' (a policy that learns to balance a pole on a cart) or 'gan' (a "
-      "generator of digits against a discriminator). "
-      "Every setting of the chosen optimizer is a flag. Without --lr the rate comes from a "
-      "table for this task, model and optimizer, and the command says so.\n\n"
-      "To fine-tune, a network learns the lower half of the classes first, with fixed settings, or "
-      "takes all but its last layer from the checkpoint of --from. Then it learns the others from a "
-      "few examples, and is tested on all there are of them in the test set. Tensors are in the groups "
-      "body, whose learning rate is a part of the given one, and head.\n\n"
-      "A text is learned from its first 9 of 10 bytes and tested on the others: on all of them at the "
-      "end, on a fixed part between epochs. Its epochs are 250 batches of sequences from anywhere, "
-      "its losses nats a byte, and its rate rises over 100 steps and falls along a cosine to a tenth. "
-      "Gradients are clipped to a norm of 1, biases and norms never decay, and at the end the "
-      "network writes a sample of its own.\n\n"
-      "The pole is the cart-pole of 1983, simulated. The policy learns by proximal policy optimization, "
-      "with a network for the value and generalized advantages: a rollout is made by --envs carts over "
-      "--horizon steps and learned from --passes times, and an epoch is 5 rollouts. After each epoch the "
-      "likelier actions are taken in 100 episodes of at most 500 steps; their mean length is the return, "
-      "and the test loss is the share of the 500 that it leaves out. Gradients are clipped to a norm of "
-      "0.5, and the rate falls along a cosine to a tenth.\n\n"
-      "The generator makes digits of a given class from random values; the discriminator is told the "
-      "class as well. Both take each step at once, with the losses of 2014, the generator's without "
-      "saturation; an epoch is 250 batches. After each, a classifier that was first trained on the real "
-      "digits looks at 1,000 made ones: confident is the share that have a class with a chance over 0.8, "
-      "least class the share of the one found least, as asked the share of the class that was asked for, "
-      "and the test loss the Frechet distance to the test set by the classifier's last hidden layer.\n\n"
-      "Networks compute in float32. --dtype, --grad-dtype and --state-dtype say what lies in memory "
-      "between steps; --rounding keeps what 16-bit weights would lose of a step: in float32 copies "
-      "(master), in the bits that bf16 lacks (split), in the mean (stochastic) or for the next step "
-      "(kahan).\n\n"
-      "An epoch is better than others by its test's metric, or without one by the test loss, and that of a gan "
-      "by its distance, as 'eden compare' judges; as good is not better. --early-stop counts over resumed runs too, whose --early-stop "
-      "may be another, or none to go on to the last epoch.\n\n"
-      "Ctrl-C finishes the step, saves if --save was given, and says how to resume; a second Ctrl-C stops at "
-      "once. SIGUSR1 saves now. A resumed run takes model and settings from the checkpoint. One run at a time can "
-      "write to the files of --save, --best and --log; for another, their .lock files say which.\n\n"
+      TASKS ", 'finetune [DIR]' (new classes of digits, or of a folder's images, for a network that knows others), "
+      "'text [FILE]' (a transformer that learns which byte comes next, in a file of yours or in sources of Eden's), "
+      "'rl' (a policy that learns to balance a pole on a cart) or 'gan' (a generator of digits against a "
+      "discriminator). Every setting of the chosen optimizer is a flag. Without --lr the rate comes from a table for "
+      "this task, model and optimizer, and the command says so.\n\n"
+      "To fine-tune, a network learns the lower half of the classes first, with fixed settings, or takes all but its "
+      "last layer from the checkpoint of --from. Then it learns the others from a few examples, and is tested on all "
+      "there are of them in the test set. Tensors are in the groups body, whose learning rate is a part of the given "
+      "one, and head.\n\n"
+      "A text is learned from its first 9 of 10 bytes and tested on the others: on all of them at the end, on a fixed "
+      "part between epochs. Its epochs are 250 batches of sequences from anywhere, its losses nats a byte, and its "
+      "rate rises over 100 steps and falls along a cosine to a tenth. Gradients are clipped to a norm of 1, biases "
+      "and norms never decay, and at the end the network writes a sample of its own.\n\n"
+      "The pole is the cart-pole of 1983, simulated. The policy learns by proximal policy optimization, with a "
+      "network for the value and generalized advantages: a rollout is made by --envs carts over --horizon steps and "
+      "learned from --passes times, and an epoch is 5 rollouts. After each epoch the likelier actions are taken in "
+      "100 episodes of at most 500 steps; their mean length is the return, and the test loss is the share of the 500 "
+      "that it leaves out. Gradients are clipped to a norm of 0.5, and the rate falls along a cosine to a "
+      "tenth.\n\n"
+      "The generator makes digits of a given class from random values; the discriminator is told the class as well. "
+      "Both take each step at once, with the losses of 2014, the generator's without saturation; an epoch is 250 "
+      "batches. After each, a classifier that was first trained on the real digits looks at 1,000 made ones: "
+      "confident is the share that have a class with a chance over 0.8, least class the share of the one found least, "
+      "as asked the share of the class that was asked for, and the test loss the Frechet distance to the test set by "
+      "the classifier's last hidden layer.\n\n"
+      "Networks compute in float32. --dtype, --grad-dtype and --state-dtype say what lies in memory between steps; "
+      "--rounding keeps what 16-bit weights would lose of a step: in float32 copies (master), in the bits that bf16 "
+      "lacks (split), in the mean (stochastic) or for the next step (kahan).\n\n"
+      "An epoch is better than others by its test's metric, or without one by the test loss, and that of a gan by its "
+      "distance, as 'eden compare' judges; as good is not better. --early-stop counts over resumed runs too, whose "
+      "--early-stop may be another, or none to go on to the last epoch.\n\n"
+      "Ctrl-C finishes the step, saves if --save was given, and says how to resume; a second Ctrl-C stops at once. "
+      "SIGUSR1 saves now. A resumed run takes model and settings from the checkpoint. One run at a time can write to "
+      "the files of --save, --best and --log; for another, their .lock files say which.\n\n"
       "After 'mpirun -n W', W processes share each batch; with --parts their number changes no bit.",
       "eden train digits\n"
       "eden train digits --optimizer {old} --lr 0.1 --schedule 'cosine(900)'\n"
@@ -273,16 +277,16 @@ static const cli_command commands[] = {
       "eden train gan --sheet digits.png\nmpirun -n 4 eden train digits --parts 12\n",
       train, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan", cli_train },
     { "compare", "train with every optimizer and compare", "TASK [DATA]",
-      TASKS ", or another that 'eden train' has. Every optimizer sees the same data in the same order "
-      "and starts from the same weights; its rate comes from a table, or with --budget from as many "
-      "tries as every other has. The row 'none' is a network that is not trained.\n\n"
-      "TRAIN is the mean loss of the last epoch's batches. GAP is the test loss less that of the training "
-      "set, both measured at the end by the same weights. STEPS and TIME, of steps alone, are counted to the end of the epoch that first reaches the target. STEP is "
-      "a step's time, UPDATE the optimizer's share of it, STATE the bytes it keeps for each weight. "
-      "With --seeds all are means.\n\n"
-      "With --batches the table has the test's result at each size of the batch, and a report the curves over "
-      "it; --rate-scaling makes a table's rates follow the size. 'bigbatch' is digits with --batches "
-      "32,128,512,all and --rate-scaling sqrt. 'mpirun -n W' shares each batch as for 'eden train'.",
+      TASKS ", or another that 'eden train' has. Every optimizer sees the same data in the same order and starts from "
+      "the same weights; its rate comes from a table, or with --budget from as many tries as every other has. The row "
+      "'none' is a network that is not trained.\n\n"
+      "TRAIN is the mean loss of the last epoch's batches. GAP is the test loss less that of the training set, both "
+      "measured at the end by the same weights. STEPS and TIME, of steps alone, are counted to the end of the epoch "
+      "that first reaches the target. STEP is a step's time, UPDATE the optimizer's share of it, STATE the bytes it "
+      "keeps for each weight. With --seeds all are means.\n\n"
+      "With --batches the table has the test's result at each size of the batch, and a report the curves over it; "
+      "--rate-scaling makes a table's rates follow the size. 'bigbatch' is digits with --batches 32,128,512,all and "
+      "--rate-scaling sqrt. 'mpirun -n W' shares each batch as for 'eden train'.",
       "eden compare digits\n"
       "eden compare digits --optimizers {old},{usual} --seeds 3 --report report\n"
       "eden compare text --epochs 2 --budget 3 --target 8\n"
@@ -290,31 +294,29 @@ static const cli_command commands[] = {
       compare, 1, 2, 0, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan|bigbatch",
       cli_compare },
     { "tune", "find an optimizer's learning rate for a task", "TASK [DATA]",
-      "For any task of 'eden train', with its options and the optimizer's settings. First a range test: in "
-      "one run the rate rises from step to step, from 1e-7 to 10 or until the loss explodes; useful are the "
-      "rates from where a tenth of the loss's fall is made for good to where the smoothed loss is least. "
-      "Then a search: some rates divide that range evenly, and the rest of the budget goes beside the best. "
-      "Each is a whole run, with --epochs a shorter one, and is judged by the test's metric, or the test "
-      "loss where there is none.\n\n"
-      "Recommended is the smallest rate within the margin of the best. The last line is the command that "
-      "trains with it. Ctrl-C stops and tells what is known.",
+      "For any task of 'eden train', with its options and the optimizer's settings. First a range test: in one run "
+      "the rate rises from step to step, from 1e-7 to 10 or until the loss explodes; useful are the rates from where "
+      "a tenth of the loss's fall is made for good to where the smoothed loss is least. Then a search: some rates "
+      "divide that range evenly, and the rest of the budget goes beside the best. Each is a whole run, with --epochs "
+      "a shorter one, and is judged by the test's metric, or the test loss where there is none.\n\n"
+      "Recommended is the smallest rate within the margin of the best. The last line is the command that trains with "
+      "it. Ctrl-C stops and tells what is known.",
       "eden tune digits --optimizer {old}\n"
       "eden tune digits --optimizer {usual} --budget 12 --seeds 2 -o rates.png\n"
       "eden tune text plays.txt --epochs 2 --budget 6\n",
       tune, 1, 2, 1, 0, CLI_WORDS, "digits|mnist|cifar10|sparse|finetune|csv|text|rl|gan", cli_tune },
     { "step", "apply an optimizer to files", "NAME",
-      "Updates the weights of one safetensors file with the gradients of another: one optimizer "
-      "step, in the reach of any language. --params, --grads and --out are needed; --out may be "
-      "the same file as --params, and --state-out the same as --state. Outputs appear only when "
-      "all went well, and nothing is printed.\n\n"
-      "Tensors are F32, BF16 or F16, each as it is in its file, and matched by name. A weight without "
-      "a gradient is left alone, whatever its type. A gradient without a weight, or with a NaN or "
-      "infinity in it, is refused. What a step would lose in 16-bit weights is kept as --rounding "
-      "says, with --state-out for the next step.\n\n"
-      "--state-out keeps what the optimizer remembers, counts and settings included, and --state "
-      "goes on from there: several steps through files make the same bits as --repeat. Settings, "
-      "groups, clipping and storage are then the file's, and a setting on the command line wins over the "
-      "file's. A checkpoint of 'eden train' can be --params and --state at once.",
+      "Updates the weights of one safetensors file with the gradients of another: one optimizer step, in the reach of "
+      "any language. --params, --grads and --out are needed; --out may be the same file as --params, and --state-out "
+      "the same as --state. Outputs appear only when all went well, and nothing is printed.\n\n"
+      "Tensors are F32, BF16 or F16, each as it is in its file, and matched by name. A weight without a gradient is "
+      "left alone, whatever its type. A gradient without a weight, or with a NaN or infinity in it, is refused. What "
+      "a step would lose in 16-bit weights is kept as --rounding says, with --state-out for the next "
+      "step.\n\n"
+      "--state-out keeps what the optimizer remembers, counts and settings included, and --state goes on from there: "
+      "several steps through files make the same bits as --repeat. Settings, groups, clipping and storage are then "
+      "the file's, and a setting on the command line wins over the file's. A checkpoint of 'eden train' can be "
+      "--params and --state at once.",
       "eden step {usual} --params p.safetensors --grads g.safetensors \\\n"
       "    --out p.safetensors --lr 1e-4\n"
       "eden step {usual} --params p.safetensors --grads g.safetensors \\\n"
@@ -331,20 +333,20 @@ static const cli_command commands[] = {
       "The exit code is 0 if all is well, 65 if the file is malformed or damaged, 66 if it cannot be read.",
       "eden inspect run.safetensors\neden inspect --json model.safetensors\n", inspect, 1, 1, 0, 0,
       CLI_FILES, NULL, cli_inspect },
-    { "merge", "make one file of a checkpoint of many ranks", "FOLDER FILE",
-      "What programs of several ranks saved in a folder becomes the file that one would have saved.",
-      "eden merge run run.safetensors\n", none, 2, 2, 0, 0, CLI_FILES, NULL, cli_merge },
+    { "merge", "make one file of a checkpoint of many ranks", "FROM TO",
+      "What programs of several ranks saved in a folder becomes the file that one would have saved; with --ranks "
+      "a file, or a folder, becomes the folder of so many. Any number of ranks goes on from either.",
+      "eden merge run run.safetensors\neden merge run.safetensors run --ranks 64\n", merge, 2, 2, 0, 0, CLI_FILES, NULL, cli_merge },
     { "plot", "draw the logs of training runs", "LOG...",
       "Draws loss and accuracy of one or more files that 'eden train --log' wrote, through gnuplot.",
       "eden plot a.jsonl b.jsonl -o curves.png\n", plot, 1, 1000, 0, 0, CLI_FILES, NULL, cli_plot },
     { "trace", "show paths of optimizers over a surface", "[SURFACE]",
-      "Runs optimizers on a function of two variables, and tells where they ended, after how many "
-      "steps they were near a minimum for good, how long their path was and how often it turned "
-      "back. The picture has the paths over the contour lines, and the distance to the minimum (or "
-      "the length of each step) over the steps; gnuplot draws it. Without a surface, lists them, "
-      "with what each of them shows.\n\n"
-      "The rates are from a table, tuned for each surface. A path that diverges is told with its "
-      "step; the exit code is 65 if all do.",
+      "Runs optimizers on a function of two variables, and tells where they ended, after how many steps they were "
+      "near a minimum for good, how long their path was and how often it turned back. The picture has the paths over "
+      "the contour lines, and the distance to the minimum (or the length of each step) over the steps; gnuplot draws "
+      "it. Without a surface, lists them, with what each of them shows.\n\n"
+      "The rates are from a table, tuned for each surface. A path that diverges is told with its step; the exit code "
+      "is 65 if all do.",
       "eden trace ravine\n"
       "eden trace saddle -o saddle.png\n"
       "eden trace noisy --optimizers '{old}:lr=0.02;{usual}' --seed 2 -o noisy.gif\n", trace, 0, 1, 0,
@@ -359,11 +361,10 @@ static const cli_command commands[] = {
       "eden advise language --params 124M --memory 2GiB\n", advise, 0, 1, 0, 0, CLI_WORDS,
       "vision|finetune|language|gan|rl|sparse|large-batch|other", cli_advise },
     { "evidence", "put what is said of optimizers to the test", "[CLAIM...]",
-      "Each claim has an experiment: two lines of this command that differ in one thing, run with the same "
-      "seeds. Where the learning rate decides, each side first searches its own among as many as the other, and "
-      "past the edge of those if the best is there. "
-      "The effect is told with its interval of 95 %; a claim holds if all of the interval is on its side, "
-      "does not hold if all is on the other, and else is undecided. --list has the claims.",
+      "Each claim has an experiment: two lines of this command that differ in one thing, run with the same seeds. "
+      "Where the learning rate decides, each side first searches its own among as many as the other, and past the "
+      "edge of those if the best is there. The effect is told with its interval of 95 %; a claim holds if all of the "
+      "interval is on its side, does not hold if all is on the other, and else is undecided. --list has the claims.",
       "eden evidence --list\n"
       "eden evidence vision-gap\n"
       "eden evidence --quick --results results.jsonl -o evidence.md\n", evidence, 0, 1000, 0, 0, CLI_NOTHING,

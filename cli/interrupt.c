@@ -2,6 +2,8 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct {
@@ -12,6 +14,7 @@ static const struct {
 enum { KNOWN = sizeof known / sizeof *known, FILES = 6 };
 
 static volatile sig_atomic_t came, save_wanted, patient, plain, together;
+static volatile int64_t came_at; /* milliseconds; the handler's alone */
 static int agreed, save_agreed;
 static const char *volatile files[FILES];
 
@@ -31,14 +34,24 @@ static void leave(int number)
     _exit(128 + number);
 }
 
+static int64_t now(void)
+{
+    struct timespec t = { 0, 0 };
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static void handle(int number)
 {
+    enum { ONE_KEY = 500 };
     if (number == SIGUSR1) {
         save_wanted = 1;
         return;
     }
-    /* mpirun passes on what a terminal may have sent already, and ends those that do not end. */
-    if (!patient || (came && number != SIGXCPU && !together)) leave(number);
+    /* mpirun passes on what a terminal may have sent already. */
+    const int again = came && number != SIGXCPU && (!together || now() - came_at > ONE_KEY);
+    if (!patient || again) leave(number);
+    if (!came) came_at = now();
     if (!came) came = number;
 }
 
@@ -87,8 +100,9 @@ int cli_interrupt(void) { return together ? agreed : came; }
 
 int cli_interrupt_save(void)
 {
+    /* What came since cli_interrupt_own() is still to be told. */
     const int wanted = together ? save_agreed : save_wanted;
-    save_wanted = 0;
+    if (wanted && !together) save_wanted = 0;
     save_agreed = 0;
     return wanted;
 }
@@ -98,7 +112,7 @@ void cli_interrupt_own(int mine[2])
     together = 1;
     mine[0] = came;
     mine[1] = save_wanted;
-    save_wanted = 0;
+    if (mine[1]) save_wanted = 0;
 }
 
 void cli_interrupt_agree(int number, int save)

@@ -24,7 +24,8 @@ int cli_interrupt_save(void);
 
 /* Of several processes: the signal that came to this one, and whether SIGUSR1 did; and what
  * came to any, which alone the two above tell from then on. Between them there is always
- * what all have agreed on, so that all end at the same step. */
+ * what all have agreed on, so that all end at the same step. A signal may then come twice for
+ * one key that is pressed: one within half a second is no second one. */
 void cli_interrupt_own(int mine[2]);
 void cli_interrupt_agree(int number, int save);
 

@@ -8,21 +8,23 @@
 #include "cli/ranks.h"
 #include "lab/gemm.h"
 
-static int run(const cli_command *command, int count, char **words, char **all)
+static int run(const cli_command *command, int count, char **words)
 {
     cli_args args;
-    int code = cli_args_read(&args, command, count, words);
+    int code = cli_ranks_agree(cli_args_read(&args, command, count, words));
+    cli_ranks_timeout((uint32_t)cli_count(&args, "timeout", CLI_TIMEOUT));
     if (!code && args.help)
         cli_print_help(stdout, command);
     else if (!code)
-        code = cli_ranks_join(command, all);
-    if (!code && !args.help) code = command->run(&args);
+        code = command->run(&args);
     cli_args_free(&args);
     return code;
 }
 
 static int dispatch(int count, char **words)
 {
+    const int code = cli_ranks_join(count, words);
+    if (code) return code;
     if (count < 2) return cli_usage(NULL, "no command is given");
     const char *word = words[1];
     if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "--version")) {
@@ -36,7 +38,7 @@ static int dispatch(int count, char **words)
     const cli_command *command = cli_command_find(word);
     if (!command && word[0] == '-')
         return cli_usage(NULL, "unknown option '%.60s' before the command", word);
-    return command ? run(command, count - 1, words + 1, words) : cli_unknown_command(word);
+    return command ? run(command, count - 1, words + 1) : cli_unknown_command(word);
 }
 
 int main(int count, char **words)

@@ -1,9 +1,9 @@
-/* merge.c - `eden merge`: one file of a folder that many ranks saved. */
+/* merge.c - `eden merge`: one file of a folder that many ranks saved, and such a folder of it. */
 #include <dirent.h>
 #include <eden/safetensors.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
@@ -11,44 +11,54 @@
 #include "cli/lock.h"
 #include "cli/output.h"
 #include "cli/place.h"
-#include "lab/problem.h"
 
-/* All of a file in a writer, which needs the data until it has written: *data is freed by
- * the caller in any case. */
-static eden_status collect(eden_file *file, eden_writer *writer, void **data, size_t count, eden_error *error)
+static int failed(const eden_error *error)
+{
+    if (error->status == EDEN_E_MEMORY) return cli_no_memory();
+    return cli_fail_eden(error, error->status == EDEN_E_IO ? CLI_WRITING : CLI_READING);
+}
+
+/* All of a file, which a writer reads when it writes. */
+static eden_status collect(eden_file *file, eden_writer *writer, eden_error *error)
 {
     eden_status status = EDEN_OK;
     const char *key;
     for (size_t i = 0; !status && (key = eden_file_key(file, i)); i++)
         status = eden_writer_text(writer, key, eden_file_value(file, key), error);
-    for (size_t i = 0; i < count && !status; i++) {
+    for (size_t i = 0; i < eden_file_count(file) && !status; i++) {
         eden_file_tensor t = EDEN_FILE_TENSOR_INIT;
         status = eden_file_at(file, i, &t, error);
-        if (status) break;
-        data[i] = malloc((size_t)t.bytes + 1);
-        if (!data[i]) return lab_fail(error, EDEN_E_MEMORY, "out of memory");
-        status = eden_file_read(file, i, data[i], t.bytes, error);
-        if (!status) status = eden_writer_tensor(writer, t.name, t.dtype, t.ndim, t.shape, data[i], error);
+        if (!status) status = eden_writer_from(writer, t.name, t.dtype, t.ndim, t.shape, file, i, 0, error);
     }
+    return status;
+}
+
+static eden_status merge(eden_file *file, const char *to, eden_error *error)
+{
+    eden_writer *writer = NULL;
+    eden_status status = eden_writer_create(&writer, error);
+    if (!status) status = eden_writer_keep(writer, 1, error);
+    if (!status) status = collect(file, writer, error);
+    if (!status) status = eden_writer_write(writer, to, error);
+    eden_writer_destroy(writer);
     return status;
 }
 
 eden_status cli_merge_files(const char *from, const char *to, eden_error *error)
 {
     eden_file *file = NULL;
-    eden_writer *writer = NULL;
     eden_status status = eden_file_open(&file, from, error);
-    const size_t count = status ? 0 : eden_file_count(file);
-    void **data = calloc(count + 1, sizeof *data);
-    if (!status) status = data ? eden_writer_create(&writer, error) : lab_fail(error, EDEN_E_MEMORY, "out of memory");
-    if (!status) status = eden_writer_keep(writer, 1, error);
-    if (!status) status = collect(file, writer, data, count, error);
-    if (!status) status = eden_writer_write(writer, to, error);
-    eden_writer_destroy(writer);
-    for (size_t i = 0; data && i < count; i++) free(data[i]);
-    free(data);
+    if (!status) status = merge(file, to, error);
     eden_file_close(file);
     return status;
+}
+
+int cli_merge_is_folder(const char *path)
+{
+    char manifest[4096];
+    struct stat about;
+    const int length = snprintf(manifest, sizeof manifest, "%s/" CLI_MANIFEST, path);
+    return length > 0 && (size_t)length < sizeof manifest && !stat(manifest, &about) && S_ISREG(about.st_mode);
 }
 
 /* What ranks write into a folder, and no more. */
@@ -70,23 +80,46 @@ static void remove_known(const char *folder, const char *begins)
 
 void cli_merge_remove(const char *folder)
 {
-    remove_known(folder, "manifest.safetensors");
+    remove_known(folder, CLI_MANIFEST);
     remove_known(folder, "generation-");
+}
+
+void cli_merge_remove_generation(const char *folder, const char *name)
+{
+    char path[4096];
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path) remove_known(path, "rank-");
+}
+
+/* Many ranks' folder of what is in `from`, which has been made before the lock is. */
+static int split(eden_file *file, const cli_args *args, cli_lock *lock, eden_error *error)
+{
+    char path[4096];
+    const char *to = args->operands[1];
+    const int made = !mkdir(to, 0777);
+    if ((size_t)snprintf(path, sizeof path, "%s/" CLI_MANIFEST, to) >= sizeof path)
+        return cli_usage(args->command, "the name of the folder is too long");
+    int code = cli_lock_take(lock, path);
+    if (!code && cli_split_file(file, to, (uint32_t)cli_count(args, "ranks", 1), error)) code = failed(error);
+    cli_lock_release(lock);
+    if (code && made) rmdir(to); /* fails, as it should, if files are there */
+    return code;
 }
 
 int cli_merge(const cli_args *args)
 {
     const char *from = args->operands[0], *to = args->operands[1];
+    const int ranks = cli_has(args, "ranks");
     cli_lock lock = { { NULL, 0 }, { NULL, 0 } };
     eden_error error = { 0, "" };
     eden_file *file = NULL;
-    int code = cli_replaceable("FILE", to);
+    int code = ranks ? CLI_OK : cli_replaceable("FILE", to);
     if (!code && eden_file_open(&file, from, &error)) code = cli_fail_eden(&error, CLI_READING);
-    if (!code) code = cli_lock_take(&lock, to);
-    if (!code && cli_merge_files(from, to, &error))
-        code = error.status == EDEN_E_MEMORY ? cli_no_memory()
-                                             : cli_fail_eden(&error, error.status == EDEN_E_IO ? CLI_WRITING : CLI_READING);
-    cli_lock_release(&lock);
+    if (!code && ranks) code = split(file, args, &lock, &error);
+    if (!code && !ranks) {
+        code = cli_lock_take(&lock, to);
+        if (!code && merge(file, to, &error)) code = failed(&error);
+        cli_lock_release(&lock);
+    }
     eden_file_close(file);
     return code;
 }

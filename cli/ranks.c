@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/args.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 
@@ -39,38 +40,104 @@ uint32_t cli_ranks_started(uint32_t *rank)
 }
 
 /* Training is for all ranks or for one process; a process of its own on each rank, such as
- * `eden step` on files that only this rank has, is all else. */
-typedef enum { ON_EACH, ON_RANKS, ON_ONE } place;
+ * `eden step` on files that only this rank has, is all else. What is no command, each would
+ * refuse in its own words. */
+typedef enum { ON_EACH, ON_RANKS, ON_ONE, NOWHERE } place;
 
-static place place_of(const char *command)
+static place place_of(int count, char **words)
 {
     static const struct { const char *command; place place; } known[] = {
-        { "train", ON_RANKS }, { "compare", ON_RANKS }, { "tune", ON_ONE }, { "evidence", ON_ONE }
+        { "train", ON_RANKS }, { "compare", ON_RANKS }, { "tune", ON_ONE }, { "evidence", ON_ONE },
+        { "--help", ON_EACH }, { "-h", ON_EACH },       { "--version", ON_EACH }
     };
+    if (count < 2) return NOWHERE;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(known[i].command, command)) return known[i].place;
-    return ON_EACH;
+        if (!strcmp(known[i].command, words[1])) return known[i].place;
+    return cli_command_find(words[1]) ? ON_EACH : NOWHERE;
 }
 
 void cli_ranks_begin(int count, char **words)
 {
     uint32_t rank;
-    if (cli_ranks_started(&rank) > 1 && rank && count > 1 && place_of(words[1]) != ON_EACH) cli_hold_tongue();
+    if (cli_ranks_started(&rank) > 1 && rank && place_of(count, words) != ON_EACH) cli_hold_tongue();
 }
 
 /* ---- meeting ---------------------------------------------------------------------------- */
 
-int cli_ranks_join(const cli_command *command, char **words)
+/* As one of many that differ says it. */
+typedef struct {
+    uint64_t hash;
+    char text[200];
+} line_word;
+_Static_assert(sizeof(line_word) <= LAB_RANKS_WORD, "a word has to fit");
+
+#define FIRST_HASH ((uint64_t)1469598103934665603u)
+
+static uint64_t hash_word(uint64_t hash, const char *word)
+{
+    do hash = (hash ^ (unsigned char)*word) * 1099511628211u;
+    while (*word++);
+    return hash;
+}
+
+/* The first of all ranks' lines, or words, that is not as rank 0 has it; 0 if they are all alike. */
+static uint32_t other_than_first(const char *all, size_t each)
+{
+    uint32_t rank = 1;
+    while (rank < world.ranks && !memcmp(all, all + rank * each, sizeof(uint64_t))) rank++;
+    return rank < world.ranks ? rank : 0;
+}
+
+static int refuse_words(uint32_t rank)
+{
+    const line_word *all = world.room;
+    return cli_fail(CLI_USAGE, "rank %lu was started with %s, and rank 0 with %s: give every rank the same words",
+                    (unsigned long)rank, all[rank].text, all[0].text);
+}
+
+/* An option's value with its option before it. */
+static line_word word_at(int count, char **words, int i)
+{
+    line_word word = { 0, "nothing more" };
+    if (i >= count) return word;
+    const char *before = i > 1 && words[i - 1][0] == '-' && words[i][0] != '-' ? words[i - 1] : "";
+    word.hash = hash_word(FIRST_HASH, words[i]);
+    snprintf(word.text, sizeof word.text, "'%.40s%s%.140s'", before, *before ? " " : "", words[i]);
+    return word;
+}
+
+/* Ranks that do different things would wait for each other. Only if their lines differ does
+ * each tell its words. */
+static int compare_words(int count, char **words)
+{
+    enum { MOST = 1 << 24 };
+    eden_error error = { 0, "" };
+    uint64_t line = FIRST_HASH;
+    for (int i = 1; i < count; i++) line = hash_word(line, words[i]);
+    if (world.gather(&line, world.room, sizeof line, &error)) return cli_fail_eden(&error, CLI_RUNNING);
+    if (!other_than_first(world.room, sizeof line)) return CLI_OK;
+    for (int i = 1; i < MOST; i++) {
+        const line_word mine = word_at(count, words, i);
+        if (world.gather(&mine, world.room, sizeof mine, &error)) return cli_fail_eden(&error, CLI_RUNNING);
+        const uint32_t rank = other_than_first(world.room, sizeof mine);
+        if (rank) return refuse_words(rank);
+    }
+    return cli_fail(CLI_USAGE, "the ranks were started with different words");
+}
+
+int cli_ranks_join(int count, char **words)
 {
     uint32_t rank;
     const uint32_t started = cli_ranks_started(&rank);
-    const place where = place_of(command->name);
+    const place where = place_of(count, words);
     if (started < 2 || where == ON_EACH) return CLI_OK;
-    if (where == ON_ONE)
-        return cli_fail(CLI_USAGE, "'eden %s' is for one process, and mpirun started %lu: leave out mpirun",
-                        command->name, (unsigned long)started);
-    const int code = cli_ranks_open(&world, started, words);
-    joined = !code;
+    /* Who refuses does so with the others, or an mpirun ends them before one has said why. */
+    int code = cli_ranks_open(&world, started, words, where == ON_RANKS);
+    joined = !code && world.ranks;
+    if (joined) code = compare_words(count, words);
+    if (!code && where == ON_ONE)
+        code = cli_fail(CLI_USAGE, "'eden %s' is for one process, and mpirun started %lu: leave out mpirun", words[1],
+                        (unsigned long)started);
     return code;
 }
 
@@ -90,41 +157,37 @@ typedef struct {
     int code;
     char text[600];
 } word;
+_Static_assert(sizeof(word) <= LAB_RANKS_WORD, "a word has to fit");
 
 int cli_ranks_agree(int code)
 {
     word mine = { code, "" };
     uint32_t first = 0;
     if (!joined) return code;
-    word *all = calloc(world.ranks, sizeof *all);
+    const word *all = world.room;
     eden_error error = { 0, "" };
     if (code) snprintf(mine.text, sizeof mine.text, "%s", cli_said());
-    if (!all) return cli_no_memory();
-    if (world.gather(&mine, all, sizeof mine, &error)) {
-        free(all);
-        return cli_fail_eden(&error, CLI_RUNNING);
-    }
+    if (world.gather(&mine, world.room, sizeof mine, &error)) return cli_fail_eden(&error, CLI_RUNNING);
     while (first < world.ranks && !all[first].code) first++;
     code = first < world.ranks ? all[first].code : CLI_OK;
     /* What rank 0 had to say is said. */
     if (code && first && !world.rank)
         cli_fail(code, "rank %lu: %s", (unsigned long)first, all[first].text);
-    free(all);
     return code;
 }
 
 void cli_ranks_meet(void)
 {
-    int mine[2], *all = joined ? calloc(world.ranks, sizeof mine) : NULL, stop = 0, save = 0;
-    if (!all) return;
+    int mine[2], stop = 0, save = 0;
+    const int *all = world.room;
+    if (!joined) return;
     cli_interrupt_own(mine);
-    if (!world.gather(mine, all, sizeof mine, NULL))
+    if (!world.gather(mine, world.room, sizeof mine, NULL))
         for (uint32_t r = 0; r < world.ranks; r++) {
             if (!stop) stop = all[2 * r];
             save |= all[2 * r + 1];
         }
     cli_interrupt_agree(stop, save);
-    free(all);
 }
 
 int cli_ranks_end(int code) { return joined ? cli_ranks_close(code) : code; }

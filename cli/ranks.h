@@ -12,13 +12,14 @@
 /* How many processes mpirun started this one among, and its number; 1 and 0 without. */
 uint32_t cli_ranks_started(uint32_t *rank);
 
-/* First of all: of what ranks do together, a rank but the first keeps its sentences to itself. */
+/* First of all: of what ranks do together, or refuse, a rank but the first keeps its sentences to
+ * itself. */
 void cli_ranks_begin(int count, char **words);
 
-/* Meet the others, if there are any and the command is for all; one that trains in one process
- * alone is refused, and others know of no ranks.
- * Returns the exit code. */
-int cli_ranks_join(const cli_command *command, char **words);
+/* Meet the others, if there are any and the command is for all; then they have been started
+ * with the same words. One that trains in one process alone is refused, and others know of no
+ * ranks. `words` as main() has them. Returns the exit code. */
+int cli_ranks_join(int count, char **words);
 
 /* The others, or NULL; and is this the process that writes? */
 const lab_ranks *cli_ranks(void);
@@ -38,8 +39,13 @@ int cli_ranks_end(int code);
 
 /* ---- what a build with MPI has, and one without has not; ranks_mpi.c, ranks_alone.c ------ */
 
-/* Meet those of `started` ranks that there are; `words` as main() has them. */
-int cli_ranks_open(lab_ranks *ranks, uint32_t started, char **words);
+/* Meet the `started` ranks. Where that cannot be it is refused if it is `needed`, and else the
+ * table is left as it is. */
+int cli_ranks_open(lab_ranks *ranks, uint32_t started, char **words, int needed);
+
+/* How long to wait for the others: the usual time, in seconds, and from now on. */
+enum { CLI_TIMEOUT = 300 };
+void cli_ranks_timeout(uint32_t seconds);
 
 /* Processors for each rank of this machine. */
 uint32_t cli_ranks_threads(void);

@@ -46,7 +46,7 @@ static int fresh_config(cli_training *t)
 /* A run that cannot be: by the line, or by what the checkpoint says of it. */
 static int refuse_run(const cli_training *t, const eden_error *error)
 {
-    if (!t->resume || error->status == EDEN_E_MEMORY)
+    if (!t->resume || error->status == EDEN_E_MEMORY || error->status == EDEN_E_MISMATCH)
         return cli_fail_eden(error, t->resume ? CLI_READING : CLI_RUNNING);
     return cli_fail(CLI_DATA, "'%.200s' is damaged or of other data, since its notes make no run: %.600s",
                     t->resume, error->text);
@@ -64,6 +64,8 @@ static int prepare(cli_training *t)
     if (!code && !t->resume) code = fresh_config(t);
     code = cli_ranks_agree(code);
     if (code) return code;
+    const lab_alike from = { "to go on from", t->resume ? t->resume : "nothing" };
+    if (lab_ranks_compare(cli_ranks(), &from, 1, &error)) return cli_fail_eden(&error, CLI_READING);
     t->config.early_stop = cli_count(t->args, "early-stop", 0);
     cli_ranks_config(&t->config);
     if (t->config.parts % lab_ranks_count(cli_ranks()))

@@ -7,6 +7,7 @@
 #include "cli/clean.h"
 #include "cli/names.h"
 #include "cli/place.h"
+#include "cli/merge.h"
 #include "cli/ranks.h"
 #include "cli/sheet.h"
 #include "cli/train.h"
@@ -258,7 +259,7 @@ int cli_train_resume(cli_training *t)
         snprintf(missing, sizeof missing, "cannot read '%.200s': %s", t->resume, strerror(errno));
         return cli_train_refuse(t->resume, CLI_NO_INPUT, missing);
     }
-    int code = cli_can_read(t->resume, 0);
+    int code = cli_can_read(t->resume, cli_merge_is_folder(t->resume));
     if (code) return code;
     if (lab_saved_open(&t->saved, t->resume, &error))
         return error.status == EDEN_E_FORMAT ? cli_train_refuse(t->resume, CLI_DATA, error.text)
@@ -312,7 +313,7 @@ static void quoted(FILE *out, const char *word)
 void cli_train_print_resume(const cli_training *t)
 {
     static const char *const kept[] = { "label", "target", "save", "best", "early-stop", "log", "log-every",
-                                        "threads", "sample", "temperature", "sheet" };
+                                        "threads", "timeout", "sample", "temperature", "sheet" };
     const cli_args *args = t->args;
     if (cli_ranks()) fprintf(t->out, "  mpirun -n %lu eden train", (unsigned long)cli_ranks()->ranks);
     else fputs("  eden train", t->out);

@@ -74,12 +74,12 @@ static moments of_blocks(const lab_layer *l, const lab_batch *batch, uint64_t c)
 }
 
 /* `size` bytes of every rank, or those at `mine` where there are no others; NULL where the
- * others are lost. */
+ * others are lost, or there is no memory to keep what they said. */
 static void *of_ranks(lab_batch *batch, void *mine, size_t size)
 {
     void *all = batch->ranks ? malloc(batch->ranks->ranks * size) : mine;
     if (!batch->ranks) return all;
-    const eden_status status = batch->ranks->gather(mine, all, size, NULL);
+    const eden_status status = lab_ranks_gather(batch->ranks, mine, all, size, NULL);
     if (!status) return all;
     batch->lost = status;
     free(all);

@@ -171,7 +171,9 @@ eden_status lab_model_train(lab_model *m, const float *x, const int32_t *label,
     begin_batch(m, x, label, target, count);
     m->batch.ranks = ranks;
     *loss = run_training(m, step, correct);
-    if (m->batch.lost) return data_fail(error, m->batch.lost, "the ranks lost each other within a batch");
+    if (m->batch.lost)
+        return data_fail(error, m->batch.lost, m->batch.lost == EDEN_E_MEMORY ? "no memory for the statistics of all ranks"
+                                                                 : "the ranks lost each other within a batch");
     run_tasks(m, (m->learned - m->summed) * count + m->summed * m->batch.blocks,
               m->parts + (m->summed + PIECE - 1) / PIECE, finish_gradients, m);
     return EDEN_OK;

@@ -141,6 +141,7 @@ eden_status lab_run_create_for(lab_run **out, const lab_config *config,
     if (!status) status = kind->store(run->problem, &run->config.storage, error);
     if (!status) status = lab_run_make_parts(run, error);
     status = lab_ranks_agree(config->ranks, status, error);
+    if (!status && config->ranks) status = lab_run_compare_ranks(run, error);
     if (!status) status = lab_ranks_agree(config->ranks, create_optimizer(run, error), error);
     if (status) {
         lab_run_destroy(run);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTE_ROOM 64
+#define NOTE_ROOM LAB_FIELD_ROOM
 #define IN_FILE "eden.note." /* how the library spells a note in the metadata */
 #define FORMAT "1"
 
@@ -274,6 +274,15 @@ static const char *for_people(const field *f, const char *text, char room[NOTE_R
     return room;
 }
 
+const char *lab_config_field(const lab_config *config, size_t i, const char **text, char room[NOTE_ROOM])
+{
+    char own[NOTE_ROOM];
+    if (i >= FIELDS) return NULL;
+    const char *exact = field_text(&fields[i], config, own);
+    *text = exact == own ? strcpy(room, exact) : for_people(&fields[i], exact, room);
+    return fields[i].name;
+}
+
 static eden_status compare(const lab_run *run, const lab_saved *saved, const char *path,
                            eden_error *error)
 {
@@ -370,6 +379,10 @@ eden_status lab_run_load(lab_run *run, const char *path, eden_error *error)
     lab_saved *saved = NULL;
     const lab_ranks *ranks = run->config.ranks;
     eden_status status = lab_ranks_agree(ranks, open_saved(run, &saved, path, error), error);
+    if (!status) {
+        const lab_alike sum = { "a checkpoint of the checksum", eden_file_value(saved->file, "eden.sum") };
+        status = lab_ranks_compare(ranks, &sum, 1, error);
+    }
     if (!status)
         status = ranks ? ranks->load(run->optimizer, path, error) : eden_load(run->optimizer, path, 0, error);
     if (!status) run->problem->kind->widen(run->problem);

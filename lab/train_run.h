@@ -38,6 +38,14 @@ eden_status lab_run_make_parts(lab_run *run, eden_error *error);
 /* Take one step, of which the progress then tells. */
 eden_status lab_run_take_step(lab_run *run, eden_error *error);
 
+/* Do all ranks learn the same from the same data? train_same.c. */
+eden_status lab_run_compare_ranks(const lab_run *run, eden_error *error);
+
+/* The i-th field of a config, for people: its name, or NULL past the end, and its text, which may
+ * be in `room`. */
+enum { LAB_FIELD_ROOM = 64 };
+const char *lab_config_field(const lab_config *config, size_t i, const char **text, char room[LAB_FIELD_ROOM]);
+
 /* A failure for the step that follows those of the progress. */
 eden_status lab_run_diverged(const lab_run *run, double lr, const char *why, eden_error *error);
 

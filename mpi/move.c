@@ -158,6 +158,8 @@ static unsigned char *pack_gradients(const world *w, const bucket *b, uint32_t r
 
 static int send_to_each(world *w, flight *f, const void *from, MPI_Datatype type)
 {
+    /* Then nothing is sent; and Open MPI takes one address for both as MPI_IN_PLACE. */
+    if (from == f->room + f->received) from = f->counts;
     return MPI_Ialltoallv(from, f->counts, f->begins, type, f->room + f->received, f->own_counts, f->own_begins, type,
                           w->data, &f->request);
 }

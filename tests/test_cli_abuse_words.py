@@ -19,7 +19,7 @@ NO_COUNTS = [*NO_NUMBERS, "1.5", "-0", "-1", "1e3", "1.0", "9223372036854775808"
 COUNTS = {"epochs": [], "batch": [], "warmup": [], "accumulate": [], "seed": [], "threads": [],
           "log-every": ["--log", "log"], "early-stop": [], "layers": [], "heads": [], "width": [], "context": [],
           "sample": [], "examples": [], "envs": [], "horizon": [], "passes": [], "noise": [],
-          "parts": []}
+          "parts": [], "timeout": []}
 REALS = {"dropout": [], "clip": [], "temperature": [], "body-rate": []}
 TEXTS = ["widths", "schedule", "average"]
 

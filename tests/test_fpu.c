@@ -296,12 +296,13 @@ static void file_calls(model *m)
     memset(m->v, 0, sizeof m->v);
     OK(eden_file_visit(file, eden_file_find(file, "w"), see_floats, m->v, error));
     note_floats(m->v, N);
-    VOID(eden_file_close(file));
     OK(eden_writer_create(&writer, error));
     OK(eden_writer_text(writer, "a", "0.1", error));
     OK(eden_writer_tensor(writer, "x", "F32", 1, shape, m->v, error));
+    OK(eden_writer_from(writer, "y", t.dtype, t.ndim, t.shape, file, eden_file_find(file, "w"), 0, error));
     OK(eden_writer_keep(writer, 1, error));
     OK(eden_writer_write(writer, at("other"), error));
+    VOID(eden_file_close(file));
     VOID(eden_writer_destroy(writer));
 }
 

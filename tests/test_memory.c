@@ -145,6 +145,12 @@ static eden_status act_writer_tensor(world *m, eden_error *e)
     return eden_writer_tensor(m->writer, "t", "F32", 1, &n, m->b, e);
 }
 
+static eden_status act_writer_from(world *m, eden_error *e)
+{
+    const uint64_t n = HALF;
+    return eden_writer_from(m->writer, "from", "F32", 1, &n, m->file, eden_file_find(m->file, "w"), 0, e);
+}
+
 static eden_status act_keep(world *m, eden_error *e) { return eden_writer_keep(m->writer, 1, e); }
 static eden_status act_write(world *m, eden_error *e) { return eden_writer_write(m->writer, at("p"), e); }
 
@@ -282,6 +288,20 @@ static world *to_convert(void)
     return m;
 }
 
+static world *copying(void)
+{
+    world *m = reading();
+    MUST(eden_writer_create(&m->writer, &e));
+    return m;
+}
+
+static world *copied(void)
+{
+    world *m = copying();
+    MUST(act_writer_from(m, &e));
+    return m;
+}
+
 static world *writing(void)
 {
     world *m = starting();
@@ -354,6 +374,8 @@ static const operation operations[] = {
     { "eden_writer_text", writing, act_writer_text },
     { "eden_writer_tensor", starting, act_writer_tensor },
     { "eden_writer_tensor", writing, act_writer_tensor },
+    { "eden_writer_from", copying, act_writer_from },
+    { "eden_writer_write", copied, act_write },
     { "eden_writer_keep", writing, act_keep },
     { "eden_writer_write", writing, act_write },
 };

@@ -74,6 +74,13 @@ EDEN_API eden_status eden_writer_tensor(eden_writer *writer, const char *name, c
                                         uint32_t ndim, const uint64_t *shape, const void *data,
                                         eden_error *error);
 
+/* The same with data from an open file: as many bytes of its tensor i, from byte `from` on. They
+ * are read in eden_writer_write(), a piece at a time, so that they need not fit in memory; until
+ * then the file stays open. Checksums are compared of tensors that are taken whole. */
+EDEN_API eden_status eden_writer_from(eden_writer *writer, const char *name, const char *dtype,
+                                      uint32_t ndim, const uint64_t *shape, eden_file *file, size_t i,
+                                      uint64_t from, eden_error *error);
+
 /* Keep the file that is replaced as PATH.old: `older` 1. The default, 0, does not.
  * On file systems without hard links nothing is kept. The name needs room for ".old". */
 EDEN_API eden_status eden_writer_keep(eden_writer *writer, uint32_t older, eden_error *error);

@@ -210,30 +210,64 @@ eden_status eden_file_read(eden_file *f, size_t i, void *data, uint64_t bytes, e
     return compare_sum(f, entry, eden_sum_bytes(&h->sum, 0, data, (size_t)bytes), error);
 }
 
-eden_status eden_file_visit(eden_file *f, size_t i, eden_file_see see, void *context, eden_error *error)
+/* A file's own bytes. */
+static eden_status range_of_file(eden_file *f, const eden_header_entry *entry, uint64_t from, uint64_t bytes,
+                                 eden_file_take take, void *context, eden_error *error)
 {
-    eden_status status = check_number(f, i, error);
-    if (status) return status;
     const eden_header *h = &f->header;
-    const eden_header_entry *entry = &h->entries[i];
+    const uint64_t begin = entry->begin + from, end = begin + bytes;
+    const int whole = begin == entry->begin && end == entry->end;
+    eden_status status = EDEN_OK;
     uint64_t sum = 0;
-    for (uint32_t r = 0; r < f->part_count && !status; r++) {
-        const size_t k = eden_file_find(f->parts[r], eden_header_text(h, entry->name));
-        if (k != SIZE_MAX) status = eden_file_visit(f->parts[r], k, see, context, error);
-    }
-    if (f->parts) return status;
     unsigned char *piece = malloc(EDEN_FILE_PIECE);
     if (!piece) return eden_io_fail(error, f->path, "cannot read it", ENOMEM);
-    for (uint64_t at = entry->begin; at < entry->end;) {
-        const size_t bytes = entry->end - at < EDEN_FILE_PIECE ? (size_t)(entry->end - at) : EDEN_FILE_PIECE;
-        status = read_all(f, piece, bytes, LENGTH + h->length + at, error);
-        if (status) break;
-        if (entry->sum) sum = eden_sum_bytes(&h->sum, sum, piece, bytes);
-        if (see) see(context, piece, bytes);
-        at += bytes;
+    for (uint64_t at = begin; at < end && !status;) {
+        const size_t n = end - at < EDEN_FILE_PIECE ? (size_t)(end - at) : EDEN_FILE_PIECE;
+        status = read_all(f, piece, n, LENGTH + h->length + at, error);
+        if (!status && whole && entry->sum) sum = eden_sum_bytes(&h->sum, sum, piece, n);
+        if (!status) status = take(context, piece, n, error);
+        at += n;
     }
     free(piece);
-    return status ? status : compare_sum(f, entry, sum, error);
+    return status || !whole ? status : compare_sum(f, entry, sum, error);
+}
+
+eden_status eden_file_range(eden_file *f, size_t i, uint64_t from, uint64_t bytes, eden_file_take take,
+                            void *context, eden_error *error)
+{
+    const eden_header_entry *entry = &f->header.entries[i];
+    eden_status status = EDEN_OK;
+    uint64_t at = 0;
+    if (!f->parts) return range_of_file(f, entry, from, bytes, take, context, error);
+    for (uint32_t r = 0; r < f->part_count && !status; r++) {
+        const size_t k = eden_file_find(f->parts[r], eden_header_text(&f->header, entry->name));
+        if (k == SIZE_MAX) continue;
+        const uint64_t n = f->parts[r]->header.entries[k].end - f->parts[r]->header.entries[k].begin;
+        const uint64_t begin = from > at ? from - at : 0, end = from + bytes < at ? 0 : from + bytes - at;
+        if (begin < n && begin < end)
+            status = eden_file_range(f->parts[r], k, begin, (end < n ? end : n) - begin, take, context, error);
+        at += n;
+    }
+    return status;
+}
+
+typedef struct { eden_file_see see; void *context; } seeing;
+
+static eden_status let_see(void *context, const void *piece, size_t bytes, eden_error *error)
+{
+    const seeing *s = context;
+    (void)error;
+    if (s->see) s->see(s->context, piece, bytes);
+    return EDEN_OK;
+}
+
+eden_status eden_file_visit(eden_file *f, size_t i, eden_file_see see, void *context, eden_error *error)
+{
+    seeing s = { see, context };
+    const eden_status status = check_number(f, i, error);
+    if (status) return status;
+    const eden_header_entry *entry = &f->header.entries[i];
+    return eden_file_range(f, i, 0, entry->end - entry->begin, let_see, &s, error);
 }
 
 const char *eden_file_key(const eden_file *f, size_t i)

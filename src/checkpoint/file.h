@@ -34,6 +34,12 @@ int eden_is_sharded(const char *path);
 /* Fill the header and the parts of a file with this path. */
 eden_status eden_file_join(eden_file *file, eden_error *error);
 
+/* Give bytes [from, from + bytes) of entry i away, EDEN_FILE_PIECE of them at a time at most, until
+ * that fails. Checksums are compared of what is read whole. */
+typedef eden_status (*eden_file_take)(void *context, const void *piece, size_t bytes, eden_error *error);
+eden_status eden_file_range(eden_file *file, size_t i, uint64_t from, uint64_t bytes, eden_file_take take,
+                            void *context, eden_error *error);
+
 /* Bytes [from, from + bytes) of entry i, whose checksums are compared. */
 eden_status eden_file_read_range(eden_file *file, size_t i, uint64_t from, uint64_t bytes, void *data,
                                  eden_error *error);

@@ -5,11 +5,13 @@
 
 #include <eden/safetensors.h>
 
+#include "checkpoint/buffer.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/durable.h"
 #include "checkpoint/file.h"
 #include "checkpoint/format.h"
 #include "checkpoint/names.h"
+#include "checkpoint/source.h"
 #include "checkpoint/sum.h"
 #include "optimizer/text.h"
 
@@ -19,6 +21,7 @@ typedef struct {
     uint32_t ndim;
     uint64_t shape[EDEN_MAX_DIMS];
     const void *data;
+    eden_source source; /* or without data                                      */
     size_t bytes;
     char sum[EDEN_SUM_ROOM];
 } tensor_item;
@@ -158,17 +161,18 @@ static eden_status check_tensor(const eden_writer *w, const char *name, const ch
     return EDEN_OK;
 }
 
-eden_status eden_writer_tensor(eden_writer *w, const char *name, const char *dtype, uint32_t ndim,
-                               const uint64_t *shape, const void *data, eden_error *error)
+static eden_status add_item(eden_writer *w, const char *name, const char *dtype, uint32_t ndim, const uint64_t *shape,
+                            const void *data, eden_source source, eden_error *error)
 {
     uint64_t bytes = 0;
-    const eden_status status = check_tensor(w, name, dtype, ndim, shape, error);
+    eden_status status = check_tensor(w, name, dtype, ndim, shape, error);
     if (status) return status;
-    tensor_item item = { NULL, eden_format_find(dtype), ndim, { 0 }, data, 0, "" };
+    tensor_item item = { NULL, eden_format_find(dtype), ndim, { 0 }, data, source, 0, "" };
     const char *wrong = eden_format_bytes(item.format, ndim, shape, &bytes);
     if (!wrong && bytes > SIZE_MAX / 2) wrong = "it is larger than memory";
     if (wrong) return eden_fail(error, EDEN_E_SHAPE, "tensor '%.99s': %s", name, wrong);
-    if (bytes && !data && !w->no_data) return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%.99s': data is NULL", name);
+    if (source.file && (status = eden_source_check(&source, name, bytes, error))) return status;
+    if (bytes && !data && !source.file && !w->no_data) return eden_fail(error, EDEN_E_ARGUMENT, "tensor '%.99s': data is NULL", name);
     item.bytes = (size_t)bytes;
     for (uint32_t d = 0; d < ndim; d++) item.shape[d] = shape[d];
     item.name = eden_copy_text(name);
@@ -184,53 +188,20 @@ eden_status eden_writer_tensor(eden_writer *w, const char *name, const char *dty
     return EDEN_OK;
 }
 
+eden_status eden_writer_tensor(eden_writer *w, const char *name, const char *dtype, uint32_t ndim,
+                               const uint64_t *shape, const void *data, eden_error *error)
+{
+    return add_item(w, name, dtype, ndim, shape, data, (eden_source){ NULL, 0, 0 }, error);
+}
+
+eden_status eden_writer_from(eden_writer *w, const char *name, const char *dtype, uint32_t ndim,
+                             const uint64_t *shape, eden_file *file, size_t i, uint64_t from, eden_error *error)
+{
+    if (!file) return eden_fail(error, EDEN_E_ARGUMENT, "eden_writer_from: file is NULL");
+    return add_item(w, name, dtype, ndim, shape, NULL, (eden_source){ file, i, from }, error);
+}
+
 /* ---- the header ------------------------------------------------------------------------ */
-
-typedef struct {
-    char *text;
-    size_t length, room;
-    int failed; /* no memory; then nothing more is added */
-} buffer;
-
-static void add_bytes(buffer *b, const char *bytes, size_t count)
-{
-    if (!b->failed && count > b->room - b->length) {
-        const size_t room = (b->length + count) * 2 + 256;
-        char *text = realloc(b->text, room);
-        if (text) b->text = text;
-        if (text) b->room = room;
-        b->failed = !text;
-    }
-    if (b->failed) return;
-    memcpy(b->text + b->length, bytes, count);
-    b->length += count;
-}
-
-static void add(buffer *b, const char *text) { add_bytes(b, text, strlen(text)); }
-
-static void add_number(buffer *b, uint64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    add(b, text);
-}
-
-/* The inside of a JSON string. */
-static void add_escaped(buffer *b, const char *text)
-{
-    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-    const char *start = text;
-    for (; *text; text++) {
-        const char *found = strchr(from, *text);
-        if (!found && (unsigned char)*text >= 0x20) continue;
-        add_bytes(b, start, (size_t)(text - start));
-        char escape[8] = { '\\', found ? to[found - from] : 'u', 0 };
-        if (!found) snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*text);
-        add(b, escape);
-        start = text + 1;
-    }
-    add_bytes(b, start, (size_t)(text - start));
-}
 
 static void add_pair(buffer *b, const char *prefix, const char *key, const char *value)
 {
@@ -308,7 +279,6 @@ static void add_metadata(const eden_writer *w, layout *l)
         tensor_item *t = l->tensors[i];
         sum += eden_sum_entry(&w->sum, t->name, eden_format_name(t->format), t->ndim, t->shape);
         if (w->no_data) continue;
-        eden_sum_print(eden_sum_bytes(&w->sum, 0, t->data, t->bytes), t->sum);
         add_pair(b, EDEN_SUM_TENSOR, t->name, t->sum);
         add(b, ",");
         sum += eden_sum_pair(&w->sum, EDEN_SUM_TENSOR, t->name, t->sum);
@@ -320,11 +290,26 @@ static void add_metadata(const eden_writer *w, layout *l)
     add(b, "}");
 }
 
+static eden_status sum_data(const eden_writer *w, const layout *l, eden_error *error)
+{
+    eden_status status = EDEN_OK;
+    for (size_t i = 0; i < w->tensor_count && !w->no_data && !status; i++) {
+        tensor_item *t = l->tensors[i];
+        uint64_t sum = 0;
+        if (t->source.file) status = eden_source_sum(&t->source, t->bytes, &w->sum, &sum, error);
+        else sum = eden_sum_bytes(&w->sum, 0, t->data, t->bytes);
+        eden_sum_print(sum, t->sum);
+    }
+    return status;
+}
+
 static eden_status make_header(const eden_writer *w, layout *l, eden_error *error)
 {
     buffer *b = &l->header;
     uint64_t at = 0;
     if (!sort_all(w, l)) return no_memory("the file's header", error);
+    const eden_status status = sum_data(w, l, error);
+    if (status) return status;
     add(b, "12345678{"); /* room for the length */
     add_metadata(w, l);
     for (size_t i = 0; i < w->tensor_count; i++) {
@@ -355,8 +340,11 @@ eden_status eden_writer_write(eden_writer *w, const char *path, eden_error *erro
         eden_durable d;
         status = eden_durable_begin(&d, path, w->older, error);
         if (!status) status = eden_durable_write(&d, l.header.text, l.header.length, error);
-        for (size_t i = 0; i < w->tensor_count && !status; i++)
-            status = eden_durable_write(&d, l.tensors[i]->data, l.tensors[i]->bytes, error);
+        for (size_t i = 0; i < w->tensor_count && !status; i++) {
+            const tensor_item *t = l.tensors[i];
+            status = t->source.file ? eden_source_write(&t->source, t->bytes, &w->sum, t->sum, &d, error)
+                                    : eden_durable_write(&d, t->data, t->bytes, error);
+        }
         if (!status) status = eden_durable_commit(&d, error);
         eden_durable_end(&d);
     }

@@ -14,8 +14,9 @@ from ranks import DIGITS, EDEN, EDEN_MPI, MPIEXEC, PLAIN_TEXT, RUN, Ranks
 
 LONG = ["digits", "--widths", "16", "--threads", "1", "--epochs", "100000", "--save", "save"]
 OPEN_MPI = "openmpi" in MPIEXEC  # whose mpirun has an exit code of its own for a run that a signal ended
-# The first rank goes its way, and the second somewhere else.
+# The first rank goes its way, and the second somewhere else, or is told more.
 ELSEWHERE = 'case "${OMPI_COMM_WORLD_RANK-}${PMI_RANK-}" in 1) cd elsewhere;; esac; exec "$@"'
+MORE = 'case "${OMPI_COMM_WORLD_RANK-}${PMI_RANK-}" in 1) exec "$@" MORE;; esac; exec "$@"'
 
 
 def children(pid):
@@ -34,6 +35,10 @@ def children(pid):
         if at == pid and name.startswith("eden-mpi"):
             found.append(child)
     return found
+
+
+def is_there(pid):
+    return pathlib.Path(f"/proc/{pid}").exists()
 
 
 class End(Ranks):
@@ -69,6 +74,64 @@ class End(Ranks):
         done = self.ranks(3, "train", "--help")
         self.assertEqual(done.stdout, self.alone("train", "--help").stdout)
 
+    def test_unknown(self):
+        """What is no command is refused by one voice."""
+        for words in ["trian", "digits"], ["--twice"], []:
+            done = self.ranks(3, *words, code=64)
+            self.assertEqual(done.stderr.count("eden help"), 1, done.stderr)
+            self.one_sentence(done, words[0] if words else "no command is given")
+        shutil.copy(EDEN, self.folder / "eden")
+        self.one_sentence(self.ranks(3, "trian", program="./eden", code=64), "trian")
+
+    def test_other_words(self):
+        """Ranks that were not told the same begin nothing, and hear what differs."""
+        for more, named in ["--epochs=2", "'--epochs=2', and rank 0 with nothing more"], \
+                           ["--seed 2", "'--seed', and rank 0 with nothing more"]:
+            done = self.run_words([RUN, MPIEXEC, 2, "sh", "-c", MORE.replace("MORE", more), "sh", EDEN_MPI, "train", *DIGITS,
+                                   "--save", "save"], 64)
+            self.one_sentence(done, f"rank 1 was started with {named}")
+            self.assertFalse((self.folder / "save").exists())
+        done = self.run_words([RUN, MPIEXEC, 2, "sh", "-c", MORE.replace('"$@" MORE', '"$1" compare digits'), "sh", EDEN_MPI,
+                               "train", *DIGITS], 64)
+        self.one_sentence(done, "rank 1 was started with 'compare', and rank 0 with 'train'")
+        done = self.run_words([RUN, MPIEXEC, 2, "sh", "-c", MORE.replace("MORE", "3"), "sh", EDEN_MPI, "train", *DIGITS,
+                               "--seed"], 64)
+        self.one_sentence(done, "rank 1 was started with '--seed 3', and rank 0 with nothing more")
+
+    def stopped(self, process, rank, seconds):
+        """One rank is stopped; the others end all in time, and what was saved is whole."""
+        pids = sorted(children(process.pid))
+        os.kill(pids[rank], signal.SIGSTOP)
+        begun = time.monotonic()
+        out, err = process.communicate(timeout=seconds)
+        self.assertNotEqual(process.returncode, 0)
+        while any(map(is_there, pids)) and time.monotonic() - begun < seconds:
+            time.sleep(0.05)
+        self.assertEqual([pid for pid in pids if is_there(pid)], [])
+        self.alone("train", "digits", "--resume", "save", "--eval")
+        return [line for line in err.splitlines() if line.startswith("eden: ")]
+
+    def test_silent(self):
+        for rank in 2, 0:
+            (self.folder / "save").unlink(missing_ok=True)
+            told = self.stopped(self.start(3, "train", *LONG, "--timeout", "2"), rank, 25)
+            self.assertIn("waited 2 s for ", told[0])
+            self.assertEqual(told[1:], [f"eden: no word from rank {rank}; all ranks are ended"] if rank else [])
+
+    def test_second_signal(self):
+        """Where the first is waited for in vain, a second ends all at once."""
+        process = self.start(2, "train", *LONG)
+        first, second = sorted(children(process.pid))
+        os.kill(second, signal.SIGSTOP)
+        time.sleep(1)
+        os.kill(first, signal.SIGTERM)
+        time.sleep(1)
+        self.assertIsNone(process.poll())
+        os.kill(first, signal.SIGTERM)
+        process.communicate(timeout=10)
+        self.assertNotEqual(process.returncode, 0)
+        self.assertFalse((self.folder / "save.lock").exists())
+
     def test_without_mpi(self):
         """Copies that know nothing of each other would write to the same files."""
         shutil.copy(EDEN, self.folder / "eden")
@@ -94,6 +157,51 @@ class End(Ranks):
         done = self.run_words([RUN, MPIEXEC, 2, "sh", "-c", ELSEWHERE, "sh", EDEN_MPI, "train", "csv", "t.csv",
                                "--label", "y", "--log", "log"], 66)
         self.one_sentence(done, "eden: rank 1: cannot read 't.csv'")
+
+    def elsewhere(self, code, *words):
+        """Two ranks, of which the second is in another folder."""
+        return self.run_words([RUN, MPIEXEC, 2, "sh", "-c", ELSEWHERE, "sh", EDEN_MPI, *words], code)
+
+    def test_other_data(self):
+        """Files of one name, with other contents, are told apart on all ranks before anything is written."""
+        (self.folder / "elsewhere").mkdir()
+        rows = "1,2\n3,4\n5,7\n" * 20
+        (self.folder / "t.csv").write_text("a,y\n" + rows)
+        (self.folder / "elsewhere/t.csv").write_text("a,y\n" + rows.replace("4", "5", 1))
+        words = ["csv", "t.csv", "--label", "y", "--target", "value", "--save", "save"]
+        done = self.elsewhere(65, "train", *words, "--log", "log")
+        self.one_sentence(done, "the ranks differ: rank 1 has data of the checksum ")
+        self.assertFalse((self.folder / "save").exists() or (self.folder / "log").exists())
+        done = self.elsewhere(65, "compare", *words[:4], "--target-kind", "value", "--target", "1", "--optimizers", "sgd,adam")
+        self.one_sentence(done, "the ranks differ: rank 1 has data of the checksum ")
+        (self.folder / "elsewhere/t.csv").write_text("a,y\n" + rows + "1,2\n")
+        self.one_sentence(self.elsewhere(65, "train", *words), "the ranks differ: rank 1 has data ")
+
+    def test_other_checkpoint(self):
+        """So are checkpoints: of another run, of another step, of other weights, and where there is none."""
+        there = self.folder / "elsewhere"
+        there.mkdir()
+        for words, more, named in (["--seed", "1"], ["--seed", "2"], "rank 1 has seed 2, and rank 0 has seed 1"), \
+                (["--batch", "240"], ["--batch", "120"], "rank 1 has batch 120, and rank 0 has batch 240"), \
+                (["--widths", "16"], ["--widths", "8"], "rank 1 has widths 8, and rank 0 has widths 16"), \
+                (["--optimizer", "sgd"], ["--optimizer", "adam"], "rank 1 has optimizer adam, and rank 0 has optimizer sgd"):
+            for at, how in ("save", words), ("elsewhere/save", more):
+                self.alone("train", "digits", "--epochs", "1", "--schedule", "constant(1)", "--save", at, *how)
+            done = self.elsewhere(65, "train", "digits", "--resume", "save", "--epochs", "2", "--save", "save")
+            self.one_sentence(done, f"the ranks differ: {named}")
+        first = [*DIGITS, "--schedule", "constant(1)", "--save"]
+        self.alone("train", *first, "save", "--epochs", "1")
+        shutil.copy(self.folder / "save", there)
+        self.alone("train", "digits", "--resume", "save", "--save", "save", "--epochs", "2")
+        done = self.elsewhere(65, "train", "digits", "--resume", "save", "--epochs", "3")
+        self.one_sentence(done, "rank 1 has a checkpoint of the checksum ")
+        for words in [["--resume", "save"], ["--save", "save", "--continue"]]:
+            for name in "save", "save.old":
+                (there / name).unlink(missing_ok=True)
+            done = self.elsewhere(None, "train", "digits", *words, "--epochs", "3")
+            self.assertIn(done.returncode, (65, 66))
+            self.one_sentence(done, "eden: rank 1: cannot read 'save'" if words[0] == "--resume" else
+                              "rank 1 has to go on from nothing, and rank 0 has to go on from save")
 
     def test_diverges(self):
         words = ["digits", "--optimizer", "sgd", "--lr", "1e30", "--threads", "1"]
@@ -173,9 +281,9 @@ class End(Ranks):
         process.communicate(timeout=10)
         self.assertNotEqual(process.returncode, 0)
         limit = time.monotonic() + 10
-        while any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < limit:
+        while any(map(is_there, pids)) and time.monotonic() < limit:
             time.sleep(0.05)
-        self.assertEqual([pid for pid in pids if pathlib.Path(f"/proc/{pid}").exists()], [])
+        self.assertEqual([pid for pid in pids if is_there(pid)], [])
         self.alone("train", "digits", "--resume", "save", "--eval")
 
 

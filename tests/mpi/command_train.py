@@ -3,7 +3,7 @@
 within rounding; checkpoints of any go on in any."""
 import unittest
 
-from ranks import DIGITS, EDEN, EDEN_MPI, MPIEXEC, Ranks
+from ranks import DIGITS, EDEN, EDEN_MPI, MPIEXEC, PLAIN, Ranks
 
 PARTS = [*DIGITS, "--epochs", "2", "--parts", "12"]
 
@@ -53,6 +53,12 @@ class Train(Ranks):
             self.ranks(count, "train", *words, "--log", "log")
             self.near(self.log("log"), self.log("alone.jsonl"), 2e-5)
 
+    def test_uneven(self):
+        """A rank that has all of the small tensors, and so has none of them to send, and a short piece."""
+        for words in ["--widths", "520"], ["--widths", "600", "--parts", "2"]:
+            done = self.ranks(2, "train", "digits", "--epochs", "1", "--timeout", "20", *words, *PLAIN)
+            self.assertIn("test   ", done.stdout)
+
     def test_resume(self):
         """A run that 2 ranks began goes on alone, then on 3, to the same bits as never stopped; so does one
         that is measured."""
@@ -64,6 +70,19 @@ class Train(Ranks):
         self.assertEqual(self.read("save"), self.read("whole"))
         told = [self.ranks(n, "train", "digits", "--resume", "save", "--eval", "--json").stdout for n in (1, 2)]
         self.assertEqual(told[0], told[1])
+
+    def test_merge(self):
+        """What ranks go on from may be a folder that was made of a file, of any number of ranks."""
+        words = ["digits", "--optimizer", "lamb", "--widths", "600", "--state-dtype", "q8", "--parts", "12", "--batch", "240",
+                 "--schedule", "constant(1)", "--threads", "1"]
+        self.alone("train", *words, "--epochs", "1", "--save", "save")
+        more = ["--epochs", "3", "--threads", "1"]
+        self.alone("train", "digits", "--resume", "save", "--save", "alone", *more)
+        for made in 1, 3, 5:
+            self.alone("merge", "save", f"of{made}", "--ranks", str(made))
+            for count in 2, 3:
+                self.ranks(count, "train", "digits", "--resume", f"of{made}", "--save", "more", *more)
+                self.assertEqual(self.read("more"), self.read("alone"), (made, count))
 
     def test_best(self):
         """Early stop and --best judge alike on all ranks."""
