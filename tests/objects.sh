@@ -39,7 +39,7 @@ for isa in base avx2 avx512; do
         name=$(basename "$rule" .c)
         exports="eden_kernels_${name}_$isa"
         [ $isa = base ] && exports="$exports eden_rule_$name"
-        check "$folder/$name.c.o" $isa "$exports"
+        check "$folder/$name.c.o" $isa "$exports eden_small_${name}_$isa"
     done
 done
 [ $checked -gt 0 ] || bad "no kernel object found in $build"
