@@ -98,7 +98,24 @@ static void test_overlaps(void **state)
                                                             : "the gradient of 'b' and the weights of 'a' overlap");
         eden_optimizer_destroy(o);
     }
+    /* Where gradients are said anew is looked at anew; other tensors' and none may be anywhere. */
+    float apart[6] = { 0 };
     eden_optimizer *o = create("sgd", "", NULL);
+    add(o, "a", room, apart, 1, 4);
+    add(o, "b", room + 4, apart + 2, 1, 4);
+    add(o, "c", room + 8, apart, 1, 4);
+    OK(eden_step(o, error));
+    OK(eden_set_grad(o, "c", room + 1, error));
+    REFUSED(eden_step(o, error), EDEN_E_ARGUMENT, "the weights of 'a' and the gradient of 'c' overlap");
+    REFUSED(eden_step(o, error), EDEN_E_ARGUMENT, "the weights of 'a' and the gradient of 'c' overlap");
+    OK(eden_set_grad(o, "c", apart + 1, error));
+    OK(eden_set_grad(o, "b", room + 5, error));
+    REFUSED(eden_step(o, error), EDEN_E_ARGUMENT, "the weights of 'b' and the gradient of 'b' overlap");
+    OK(eden_set_grad(o, "b", NULL, error));
+    OK(eden_step(o, error));
+    assert_int_equal(eden_steps(o), 2);
+    eden_optimizer_destroy(o);
+    o = create("sgd", "", NULL);
     eden_tensor t = eden_vector(room, room + 4, 4);
     t.copy = room + 3, t.copy_dtype = EDEN_BF16;
     OK(eden_add_tensor(o, "a", &t, NULL, error));

@@ -226,7 +226,7 @@ EDEN_API eden_status eden_add_tensor(eden_optimizer *optimizer, const char *name
 
 /* Say where a tensor's gradient is now, or with NULL that there is none: then
  * eden_step() skips the tensor, its state and its count. A gradient that is
- * there and zero skips nothing. */
+ * there and zero skips nothing; one that lies in weights or state is refused there. */
 EDEN_API eden_status eden_set_grad(eden_optimizer *optimizer, const char *name, void *grad,
                                    eden_error *error);
 

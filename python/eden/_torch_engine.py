@@ -166,7 +166,8 @@ class Engine(Keeper):
         if not again and state is self.state and len(state) == len(self.state_dicts) \
                 and all(map(operator.is_, state.values(), self.state_dicts)):
             now = list(itertools.chain.from_iterable(map(dict.values, self.state_dicts)))
-            if len(now) == len(self.seen) and all(map(operator.is_, now, self.seen)):
+            if len(now) == len(self.seen) and all(map(operator.is_, now, self.seen)) \
+                    and (self.state_alike is never or self.state_alike(*self.there)):
                 return
         self._settle_settings()
         counts = set()
@@ -191,9 +192,11 @@ class Engine(Keeper):
         self.counts = [state[m.param]["step"] if m.param in state else none for m in self.members]
         self.tensors = [m.slots.get(name) for m in self.members for name in used]
         self.complete = all(t is not None for t in self.tensors)
+        self.there = [t for t in self.tensors if t is not None]
+        self.state_alike = alike(self.there)
         # In an order of their own: their state is in that one, and the fast way does not ask.
         self.dense = [m for m in self.members if m.way == "dense"]
-        self.state_at, self.weights_at, self.gradients_alike = None, None, never
+        self.state_at, self.counts_at, self.weights_at, self.gradients_alike = None, None, None, never
         self.versions = [self.inherited.get(p) for p in self.active] if self.inherited else None
         self.inherited = {}
 
@@ -235,6 +238,8 @@ class Engine(Keeper):
         if now != self.weights_at:
             for m in self.members:
                 check_parameter(m.param, m.who)
+        if self.weights_at is not None and now != self.weights_at:
+            self._forget_lost(now)
         if (self.weights_at is not None and now != self.weights_at) \
                 or any(m.param.stride() != m.strides for m in self.dense):
             self.find_state(owner, again=True)
@@ -299,11 +304,11 @@ class Engine(Keeper):
                                     for g, at in zip(grads, gradients)])
         counts = _addresses(self.counts)
         state = self._state_addresses()
-        if state != self.state_at:
+        if state != self.state_at or counts != self.counts_at:
             if self.state_at is not None:
                 self.find_state(owner, again=True)
                 state, counts = self._state_addresses(), _addresses(self.counts)
-            self.state_at = state
+            self.state_at, self.counts_at = state, counts
         step = self._arguments(addresses, gradients, counts, state)
         if self.masters and not owner._ahead:
             self._look_for_writes(step)
@@ -336,7 +341,7 @@ class Engine(Keeper):
             gradients.append(at)
             at += (n * 4 + 63) // 64 * 64
         self.state_at = self._state_addresses()
-        counts = _addresses(self.counts)
+        counts = self.counts_at = _addresses(self.counts)
         step = self._arguments(self.weights_at, gradients, counts, self.state_at)
         error = _native.CError()
         status = lib.eden_batch_look_ahead(self.batch, ctypes.byref(step), ctypes.byref(error))

@@ -188,6 +188,8 @@ class Keeper:
         slots = [slot.name for slot in self.rule.slots] + ["master", "lost"]
         there = [name for name in slots if kept.get(self._key(name)) is not None]
         step = kept.get("step")
+        if isinstance(step, torch.Tensor) and step.device.type == "cpu" and _lies_nowhere(step):
+            raise TypeError_(no_memory(f"{m.who}: its state 'step'", step))
         if not isinstance(step, torch.Tensor) or step.dtype is not torch.float32 or step.numel() != 1 \
                 or step.device.type != "cpu" or step.is_neg():
             count = float(bool(there)) if step is None else check_count(step, m.who)
@@ -313,6 +315,13 @@ class Keeper:
         return floats
 
     # ---- weights that somebody else wrote ------------------------------------------------
+
+    def _forget_lost(self, now):
+        """Weights that are elsewhere may be others, as after vector_to_parameters(): what rounding left of those
+        before is none of theirs."""
+        for m, was, at in zip(self.members, self.weights_at, now):
+            if was != at and m.slots.get("lost") is not None:
+                m.slots["lost"].zero_()
 
     def _notice_changes(self):
         """Weights that somebody else wrote since the last step: what is kept beside them gives way."""

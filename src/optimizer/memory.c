@@ -135,7 +135,7 @@ eden_status eden_check_storage(const eden_optimizer *o, eden_error *error)
 
 /* ---- memory that must not overlap -------------------------------------------------------- */
 
-typedef struct {
+typedef struct eden_span {
     uintptr_t begin, end;
     size_t entry;
     const char *what;
@@ -181,7 +181,14 @@ static size_t add_lent(span *spans, size_t n, const eden_optimizer *o, size_t i)
     return n;
 }
 
-eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error)
+static eden_status overlap(const eden_optimizer *o, const span *a, const span *b, eden_error *error)
+{
+    return eden_fail(error, EDEN_E_ARGUMENT, "the %s%s of '%s' and the %s%s of '%s' overlap; weights, copies and "
+                     "state need memory of their own", a->what, a->slot, o->tensors[a->entry].name,
+                     b->what, b->slot, o->tensors[b->entry].name);
+}
+
+eden_status eden_check_overlaps(const eden_optimizer *o, span **written, size_t *count, eden_error *error)
 {
     span *spans = eden_alloc((uint64_t)o->tensor_count * 3 + lent_arrays(o), sizeof *spans);
     if (!spans) return eden_fail(error, EDEN_E_MEMORY, "no memory to check the tensors");
@@ -199,12 +206,35 @@ eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error)
     for (size_t k = 0; k < n && !status; k++) {
         const span *s = &spans[k], *other = s->is_data ? any : data;
         if (other && s->begin < other->end)
-            status = eden_fail(error, EDEN_E_ARGUMENT, "the %s%s of '%s' and the %s%s of '%s' overlap; "
-                               "weights, copies and state need memory of their own", other->what, other->slot,
-                               o->tensors[other->entry].name, s->what, s->slot, o->tensors[s->entry].name);
+            status = overlap(o, other, s, error);
         if (!any || s->end > any->end) any = s;
         if (s->is_data && (!data || s->end > data->end)) data = s;
     }
+    *count = 0, *written = spans;
+    for (size_t k = 0; k < n; k++)
+        if (spans[k].is_data) spans[(*count)++] = spans[k];
+    if (!status) return EDEN_OK;
     free(spans);
+    *written = NULL;
     return status;
+}
+
+eden_status eden_check_gradients(const eden_optimizer *o, eden_error *error)
+{
+    const span *written = o->plan->written;
+    for (size_t i = 0; i < o->tensor_count; i++) {
+        const eden_tensor *t = &o->tensors[i].tensor;
+        span g;
+        if (!add_span(&g, 0, &o->tensors[i], i, t->grad, t->grad_dtype, "gradient", 0)) continue;
+        size_t low = 0, high = o->plan->written_count; /* the first that ends behind its begin */
+        while (low < high) {
+            const size_t middle = low + (high - low) / 2;
+            if (written[middle].end > g.begin) high = middle;
+            else low = middle + 1;
+        }
+        if (low == o->plan->written_count || written[low].begin >= g.end) continue;
+        return g.begin < written[low].begin ? overlap(o, &g, &written[low], error)
+                                            : overlap(o, &written[low], &g, error);
+    }
+    return EDEN_OK;
 }

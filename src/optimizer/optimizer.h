@@ -83,6 +83,7 @@ struct eden_optimizer {
     eden_entry *tensors;  size_t tensor_count;
     size_t *index;        size_t index_room;   /* hash of tensor names          */
     size_t next_grad;       /* the tensor after that of the last eden_set_grad() */
+    int moved;              /* a gradient is elsewhere than when it was looked at */
     eden_text_pair *notes; size_t note_count;
     uint64_t steps, skipped;
     uint32_t pending;       /* micro-batches gathered so far                  */

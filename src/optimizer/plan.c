@@ -23,6 +23,7 @@ void eden_free_plan(eden_plan *plan)
     free(plan->latest);
     free(plan->scans);
     free(plan->work);
+    free(plan->written);
     free(plan->mine);
     free(plan->all);
     free(plan->bytes);
@@ -147,13 +148,16 @@ static eden_status refresh(eden_optimizer *o, eden_error *error)
         return EDEN_OK;
     }
     if (!status) status = eden_check_storage(o, error);
-    if (!status) status = eden_check_overlaps(o, error);
+    struct eden_span *written = NULL;
+    size_t spans = 0, count = 0;
+    if (!status) status = eden_check_overlaps(o, &written, &spans, error);
     if (!status) status = eden_cut_tensors(o, error);
+    eden_plan *plan = status ? NULL : make_plan(o);
+    if (plan) plan->written = written, plan->written_count = spans;
+    else free(written);
     if (status) return status;
 
     eden_array *fresh = NULL;
-    size_t count = 0;
-    eden_plan *plan = make_plan(o);
     if (!plan || !eden_allocate_state(o, &fresh, &count)) {
         eden_free_plan(plan);
         return eden_fail(error, EDEN_E_MEMORY, "no memory for the optimizer's state");
@@ -171,10 +175,14 @@ static eden_status refresh(eden_optimizer *o, eden_error *error)
 eden_status eden_refresh(eden_optimizer *o, eden_error *error)
 {
     eden_float_env saved;
-    if (!o->stale) return EDEN_OK;
-    eden_float_enter(&saved);
-    const eden_status status = refresh(o, error);
-    if (!status) o->refreshes++;
-    eden_float_leave(&saved);
+    eden_status status = EDEN_OK;
+    if (o->stale) {
+        eden_float_enter(&saved);
+        status = refresh(o, error);
+        if (!status) o->refreshes++;
+        eden_float_leave(&saved);
+    }
+    if (!status && o->moved) status = eden_check_gradients(o, error);
+    if (!status) o->moved = 0;
     return status;
 }

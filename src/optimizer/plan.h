@@ -26,6 +26,7 @@ struct eden_plan {
     void *work;
     unsigned char *mine, *all; /* sums on their way to other ranks, and theirs  */
     uint64_t *bytes;        /* from each                                        */
+    struct eden_span *written; size_t written_count; /* see eden_check_overlaps() */
 };
 
 /* ---- memory.c ---------------------------------------------------------------- */
@@ -38,7 +39,11 @@ void eden_settle_state(eden_optimizer *o, const eden_array *fresh);
 /* Refuse ways to store a tensor that its rule cannot have. */
 eden_status eden_check_storage(const eden_optimizer *o, eden_error *error);
 
-/* Weights and state may overlap nothing; gradients, which are only read, may share. */
-eden_status eden_check_overlaps(const eden_optimizer *o, eden_error *error);
+/* Weights and state may overlap nothing; gradients, which are only read, may share. What
+ * steps write is given back in order, to be freed; of that gradients are looked for that
+ * have moved since. */
+eden_status eden_check_overlaps(const eden_optimizer *o, struct eden_span **written, size_t *count,
+                                eden_error *error);
+eden_status eden_check_gradients(const eden_optimizer *o, eden_error *error);
 
 #endif

@@ -215,7 +215,9 @@ eden_status eden_set_grad(eden_optimizer *o, const char *name, void *grad, eden_
     if (!status) status = eden_not_busy(o, "eden_set_grad", error);
     if (status) return status;
     status = eden_check_aligned(name, "grad", grad, entry->tensor.grad_dtype, error);
-    if (!status) entry->tensor.grad = grad;
+    if (status) return status;
+    o->moved |= grad && grad != entry->tensor.grad;
+    entry->tensor.grad = grad;
     return status;
 }
 
