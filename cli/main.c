@@ -45,7 +45,7 @@ int main(int count, char **words)
 {
     int gone;
     lab_gemm_restart(words);
-    cli_ranks_begin(count, words);
+    cli_ranks_begin();
     /* A broken pipe and a file that may not grow are write errors like any other. */
     const int mine = signal(SIGPIPE, SIG_IGN) != SIG_IGN;
     signal(SIGXFSZ, SIG_IGN);

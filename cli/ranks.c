@@ -39,27 +39,28 @@ uint32_t cli_ranks_started(uint32_t *rank)
     return count;
 }
 
-/* Training is for all ranks or for one process; a process of its own on each rank, such as
- * `eden step` on files that only this rank has, is all else. What is no command, each would
- * refuse in its own words. */
-typedef enum { ON_EACH, ON_RANKS, ON_ONE, NOWHERE } place;
+/* Training is for all ranks, and all other work for one process: its copies would write to the
+ * same files, or measure one another. How to call it rank 0 says alone, which is all that
+ * ON_FIRST is; what is no command, or explains one, the ranks meet for, so that one voice is heard. */
+typedef enum { ON_FIRST, ON_RANKS, ON_ONE, NOWHERE } place;
 
 static place place_of(int count, char **words)
 {
-    static const struct { const char *command; place place; } known[] = {
-        { "train", ON_RANKS }, { "compare", ON_RANKS }, { "tune", ON_ONE }, { "evidence", ON_ONE },
-        { "--help", ON_EACH }, { "-h", ON_EACH },       { "--version", ON_EACH }
+    static const struct { const char *word; place place; } known[] = {
+        { "train", ON_RANKS }, { "compare", ON_RANKS }, { "help", NOWHERE },
+        { "--help", ON_FIRST }, { "-h", ON_FIRST },     { "--version", ON_FIRST }
     };
     if (count < 2) return NOWHERE;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(known[i].command, words[1])) return known[i].place;
-    return cli_command_find(words[1]) ? ON_EACH : NOWHERE;
+        if (!strcmp(known[i].word, words[1]))
+            return known[i].place == ON_FIRST && count > 2 ? NOWHERE : known[i].place; /* they stand alone */
+    return cli_command_find(words[1]) ? ON_ONE : NOWHERE;
 }
 
-void cli_ranks_begin(int count, char **words)
+void cli_ranks_begin(void)
 {
     uint32_t rank;
-    if (cli_ranks_started(&rank) > 1 && rank && place_of(count, words) != ON_EACH) cli_hold_tongue();
+    if (cli_ranks_started(&rank) > 1 && rank) cli_hold_tongue();
 }
 
 /* ---- meeting ---------------------------------------------------------------------------- */
@@ -130,7 +131,7 @@ int cli_ranks_join(int count, char **words)
     uint32_t rank;
     const uint32_t started = cli_ranks_started(&rank);
     const place where = place_of(count, words);
-    if (started < 2 || where == ON_EACH) return CLI_OK;
+    if (started < 2 || where == ON_FIRST) return CLI_OK;
     /* Who refuses does so with the others, or an mpirun ends them before one has said why. */
     int code = cli_ranks_open(&world, started, words, where == ON_RANKS);
     joined = !code && world.ranks;

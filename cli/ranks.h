@@ -12,13 +12,11 @@
 /* How many processes mpirun started this one among, and its number; 1 and 0 without. */
 uint32_t cli_ranks_started(uint32_t *rank);
 
-/* First of all: of what ranks do together, or refuse, a rank but the first keeps its sentences to
- * itself. */
-void cli_ranks_begin(int count, char **words);
+/* First of all: a rank but the first keeps its sentences to itself. */
+void cli_ranks_begin(void);
 
-/* Meet the others, if there are any and the command is for all; then they have been started
- * with the same words. One that trains in one process alone is refused, and others know of no
- * ranks. `words` as main() has them. Returns the exit code. */
+/* Meet the others, if there are any; then they have been started with the same words. A command
+ * for one process is refused. `words` as main() has them. Returns the exit code. */
 int cli_ranks_join(int count, char **words);
 
 /* The others, or NULL; and is this the process that writes? */

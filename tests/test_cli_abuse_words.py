@@ -184,8 +184,9 @@ class Surroundings(Abused):
             self.assertEqual(done.returncode, 69, done.stderr)
             self.assertIn("this eden has no MPI", done.stderr)
             self.assertFalse((self.folder / "a").exists())
-            listed = subprocess.run(["./alone", "list"], env=env, cwd=self.folder, timeout=60, capture_output=True)
-            self.assertEqual((listed.returncode, listed.stderr), (0, b""))
+            listed = subprocess.run(["./alone", "list"], env=env, cwd=self.folder, timeout=60, capture_output=True, text=True)
+            self.assertEqual((listed.returncode, listed.stdout), (64, ""))
+            self.assertIn("'eden list' is for one process", listed.stderr)
 
     def test_clock(self):
         """Zones, and a clock that stands in 1970 and 2106 and jumps by days at every look: names

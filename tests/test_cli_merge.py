@@ -108,7 +108,10 @@ class Merge(RunsEden):
         for value in "0", "65537", "x", "":
             self.assertIn("--ranks", self.run_eden(64, "merge", "save", "folder", f"--ranks={value}").stderr)
         self.assertIn("none", self.run_eden(66, "merge", "none", "folder", "--ranks", "2").stderr)
-        self.assertIn("save", self.run_eden(73, "merge", "save", "save", "--ranks", "2").stderr)
+        self.assertIn("'save' is what is read", self.run_eden(64, "merge", "save", "save", "--ranks", "2").stderr)
+        self.path("other").write_text("")
+        self.assertIn("other", self.run_eden(73, "merge", "save", "other", "--ranks", "2").stderr)
+        self.path("other").unlink()
         data = bytearray(self.path("save").read_bytes())
         data[-5] ^= 1
         self.path("bad").write_bytes(data)
@@ -129,6 +132,77 @@ class Merge(RunsEden):
         part.write_bytes(data)
         self.assertIn("is damaged", self.run_eden(65, "merge", "folder", "file").stderr)
         self.assertFalse(self.path("file").exists())
+
+    def files(self):
+        return {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
+
+    def test_over_itself(self):
+        """Nothing is written over what is read, whatever it is called; a folder is cut anew in its place."""
+        self.train("--epochs", "1", "--save", "save")
+        self.run_eden(0, "merge", "save", "folder", "--ranks", "3")
+        self.path("deep").mkdir()
+        self.path("deep/link").symlink_to("../folder")
+        self.path("to-part").symlink_to("folder/generation-1/rank-1-of-3.safetensors")
+        self.path("to-none").symlink_to("deep/link/none")
+        self.path("alias").symlink_to("save")
+        before = self.files()
+        for source in "folder", "deep/link", f"{self.folder}/deep/../folder/":
+            for inside in "folder/generation-1/rank-0-of-3.safetensors", "folder/manifest.safetensors", "folder/none", \
+                    "./deep/link/generation-1/../none", f"{self.folder}/folder//manifest.safetensors.old", "to-part", "to-none":
+                with self.subTest(source=source, inside=inside):
+                    for more in [], ["--ranks", "2"]:
+                        told = self.run_eden(64, "merge", source, inside, *more).stderr
+                        self.assertIn(f"'{inside}' is inside the folder '{source}'", told)
+                        self.assertIn("name a place outside", told)
+            self.assertIn("'deep/link' is what is read; name another",
+                          self.run_eden(64, "merge", source, "deep/link").stderr)
+        for output in "save", "./save", "alias":
+            self.assertIn(f"'{output}' is what is read", self.run_eden(64, "merge", "save", output).stderr)
+        self.assertEqual(self.files(), before)
+        self.run_eden(0, "merge", "folder", "folder.none")  # whose name only begins alike
+        self.run_eden(0, "merge", "folder", "deep/link", "--ranks", "2")
+        self.run_eden(0, "merge", "folder", "again")
+        self.assertEqual(self.path("again").read_bytes(), self.path("save").read_bytes())
+
+    def test_commit_before(self):
+        """Of a folder that is damaged it is told what to go back to, if there is something."""
+        self.train("--epochs", "1", "--save", "save")
+        self.run_eden(0, "merge", "save", "folder", "--ranks", "2")
+        part, manifest = self.path("folder/generation-1/rank-1-of-2.safetensors"), self.path("folder/manifest.safetensors")
+        older = self.path("folder/manifest.safetensors.old")
+        ways = (lambda: part.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:]), 65), \
+            (lambda: part.write_bytes(whole[:50]), 65), (lambda: part.unlink(), 66), (lambda: manifest.write_bytes(b"torn"), 65)
+        hint = "'folder/manifest.safetensors.old' names the commit before"
+        for generation in 1, 2:
+            whole, good = part.read_bytes(), manifest.read_bytes()
+            for damage, code in ways:
+                damage()
+                for more in ["x"], ["x", "--ranks", "3"]:
+                    told = self.run_eden(code, "merge", "folder", *more).stderr
+                    self.assertEqual(hint in told, older.exists(), told)
+                    self.assertEqual(len(told.splitlines()), 1)
+                    self.assertFalse(self.path("x").exists())
+                part.write_bytes(whole)
+                manifest.write_bytes(good)
+            if generation == 1:
+                self.run_eden(0, "merge", "save", "folder", "--ranks", "2")
+                part = self.path("folder/generation-2/rank-1-of-2.safetensors")
+        manifest.write_bytes(b"torn")
+        told = self.run_eden(65, "merge", "folder", "x").stderr
+        self.assertIn("rename it to 'manifest.safetensors'", told)
+        manifest.unlink()
+        self.assertIn(hint, self.run_eden(66, "merge", "folder", "x").stderr)
+        older.rename(manifest)
+        self.run_eden(0, "merge", "folder", "x")
+        self.assertEqual(self.path("x").read_bytes(), self.path("save").read_bytes())
+
+    def test_no_manifest(self):
+        """A folder that nobody saved into is told so."""
+        self.path("empty").mkdir()
+        for more in ["x"], ["x", "--ranks", "2"]:
+            told = self.run_eden(66, "merge", "empty", *more).stderr
+            self.assertIn("'empty' holds no manifest.safetensors and so is no checkpoint of ranks", told)
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["empty"])
 
     def most_memory(self, *words):
         """The most that the command had in memory, in bytes."""

@@ -67,12 +67,17 @@ class End(Ranks):
         self.assertIn(why, done.stderr)
 
     def test_one_process(self):
-        self.one_sentence(self.ranks(3, "tune", "digits", code=64), "'eden tune' is for one process, and mpirun started 3")
+        for words in ["tune", "digits"], ["list"], ["bench", "sgd"], ["trace"], ["merge", "a", "b"], ["step", "sgd"]:
+            done = self.ranks(3, *words, code=64)
+            self.one_sentence(done, f"'eden {words[0]}' is for one process, and mpirun started 3: leave out mpirun")
+            self.assertEqual(done.stdout, "")
         done = self.ranks(3, "train", "digits", "--epochs", "0", code=64)
         self.one_sentence(done, "--epochs")
         self.assertEqual(done.stderr.count("Try 'eden help train'"), 1)
         done = self.ranks(3, "train", "--help")
         self.assertEqual(done.stdout, self.alone("train", "--help").stdout)
+        for words in ["--help"], ["-h"], ["--version"], ["help", "merge"]:
+            self.assertEqual(self.ranks(3, *words).stdout, self.alone(*words).stdout)
 
     def test_unknown(self):
         """What is no command is refused by one voice."""
