@@ -119,16 +119,19 @@ static int other_mpi(uint32_t started, int there)
 /* A rank that was started with another command may never come, which MPI_Init() has no end for. */
 static void give_up(int number)
 {
-    static const char text[] = "eden: not all ranks have come to begin; start them all with the same command\n";
+    static const char text[] = "eden: not all ranks have come to begin; start them all with the same command, or leave out "
+                               "mpirun\n";
     (void)number;
     const ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
     _exit(written < 0 ? CLI_IO : CLI_UNAVAILABLE);
 }
 
-static int begin(void)
+/* A refusal alone is not worth a long wait. */
+static int begin(int needed)
 {
+    enum { REFUSAL = 10 };
     signal(SIGALRM, give_up);
-    alarm(CLI_TIMEOUT);
+    alarm(needed ? CLI_TIMEOUT : REFUSAL);
     const int begun = MPI_Init(NULL, NULL) == MPI_SUCCESS;
     alarm(0);
     signal(SIGALRM, SIG_DFL);
@@ -162,8 +165,7 @@ static int meet(lab_ranks *ranks)
 int cli_ranks_open(lab_ranks *ranks, uint32_t started, char **words, int needed)
 {
     (void)words;
-    (void)needed;
-    const int code = begin();
+    const int code = begin(needed);
     if (code) return code;
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_size(MPI_COMM_WORLD, &rank_count);

@@ -14,7 +14,8 @@ from ranks import DIGITS, EDEN, EDEN_MPI, MPIEXEC, PLAIN_TEXT, RUN, Ranks
 
 LONG = ["digits", "--widths", "16", "--threads", "1", "--epochs", "100000", "--save", "save"]
 OPEN_MPI = "openmpi" in MPIEXEC  # whose mpirun has an exit code of its own for a run that a signal ended
-# The first rank goes its way, and the second somewhere else, or is told more.
+# The first rank begins alone, or goes its way, and the second somewhere else, or is told more.
+FIRST = 'case "${OMPI_COMM_WORLD_RANK-}${PMI_RANK-}" in 0) exec "$@";; esac; exec sleep 120'
 ELSEWHERE = 'case "${OMPI_COMM_WORLD_RANK-}${PMI_RANK-}" in 1) cd elsewhere;; esac; exec "$@"'
 MORE = 'case "${OMPI_COMM_WORLD_RANK-}${PMI_RANK-}" in 1) exec "$@" MORE;; esac; exec "$@"'
 
@@ -78,6 +79,11 @@ class End(Ranks):
         self.assertEqual(done.stdout, self.alone("train", "--help").stdout)
         for words in ["--help"], ["-h"], ["--version"], ["help", "merge"]:
             self.assertEqual(self.ranks(3, *words).stdout, self.alone(*words).stdout)
+
+    def test_one_of_many(self):
+        """One that is refused and does not meet the others says so before the others end."""
+        words = [RUN, MPIEXEC, "2", "sh", "-c", FIRST, "sh", EDEN_MPI, "list"]
+        self.one_sentence(self.run_words(words, 69), "not all ranks have come to begin")
 
     def test_unknown(self):
         """What is no command is refused by one voice."""
