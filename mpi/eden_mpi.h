@@ -24,11 +24,13 @@
  *   Together eden_step(), eden_lookahead_begin(), _end(), eden_swap_average(), eden_load(),
  *            eden_optimizer_destroy() and the calls below, but for eden_mpi_grad_ready()
  *            and eden_mpi_shard(), are made by every rank in the same order. Tensors,
- *            groups, settings and schedules are the same on every rank and change between
- *            the same steps; if they are not, all ranks refuse the step, and the error
- *            names the first difference. What one rank refuses, all refuse. Weights are
- *            compared in the first step after a tensor was added or loaded, frozen ones
- *            and copies too.
+ *            groups, settings, schedules and losses that are reported are the same on every
+ *            rank and change between the same steps; if they are not, or a custom schedule
+ *            returns other values, all ranks refuse the step, and the error names the first
+ *            difference and a rank that has it. A micro-batch that only counts compares
+ *            nothing, so there the last of the step is refused; with `fixed_order` each is
+ *            compared. What one rank refuses, all refuse. Weights are compared in the first
+ *            step after a tensor was added or loaded, frozen ones and copies too.
  *   Refused  after a refused step, gradients that eden_mpi_grad_ready() was told of are to
  *            be computed again. A gradient that is not finite is judged after averaging,
  *            so alike by all; means are then where gradients were, and the next step is

@@ -52,7 +52,9 @@ static eden_status begin(eden_backend *backend, eden_optimizer *o, int last, ede
 {
     world *w = world_of(backend);
     if (!mine) mine = check_step(w, o, error);
+    w->stepping = 1;
     eden_status status = eden_mpi_agree(backend, o, mine, error);
+    w->stepping = 0;
     if (!status && w->stale && w->most_started) status = changed_within(error);
     if (status && !w->failed) eden_mpi_drop_gradients(w, w->most_started, NULL);
     if (!status && w->stale) status = eden_mpi_make_buckets(w, error);

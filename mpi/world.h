@@ -43,7 +43,8 @@ typedef struct {
     int alone;                 /* nothing is to be sent or added up          */
 
     uint64_t version, described; /* of shards, as buckets were made for; as was compared */
-    uint64_t hash;             /* of the description                         */
+    uint64_t hash;             /* of the settings' description               */
+    int stepping;              /* settings have the values of a step         */
     size_t met;                /* tensors whose weights have been compared   */
 
     size_t most_started;       /* of any rank, when all last agreed          */
