@@ -173,7 +173,7 @@ static eden_status name_gradient(world *w, eden_optimizer *o, eden_error *error)
 
 /* Maximums of a value and of its complement say whether all are equal, also where MPI
  * takes these for signed, as MPICH 4.0 does. */
-enum { FAILED, STARTED, STALE, COUNTS, HASH = COUNTS + 2, WEIGHTS = HASH + 2, GRADIENTS = WEIGHTS + 2, WORDS = GRADIENTS + 2 };
+enum { CALL, FAILED = CALL + 2, STARTED, STALE, TOLD = STALE, COUNTS, HASH = COUNTS + 2, WEIGHTS = HASH + 2, GRADIENTS = WEIGHTS + 2, WORDS = GRADIENTS + 2 };
 
 static void put_both(uint64_t *words, uint64_t value) { words[0] = value, words[1] = ~value; }
 static int all_equal(const uint64_t *words) { return words[0] == ~words[1]; }
@@ -189,27 +189,58 @@ static uint64_t hash_gradients(const eden_optimizer *o)
     return hash;
 }
 
+/* Ranks in different calls have nothing more to say to each other: MPI would end them when
+ * the next words were not of one length. */
+static eden_status name_calls(world *w, const uint64_t *words, eden_error *error)
+{
+    static const char *const calls[] = {
+        "eden_mpi_optimizer_create()", "eden_step()", "eden_mpi_save()", "eden_mpi_load()", "eden_mpi_broadcast()",
+        "eden_load(), eden_lookahead_begin() or eden_swap_average()", "eden_lookahead_end() or eden_swap_average()" };
+    const uint64_t mine = (uint64_t)w->call, other = words[CALL] == mine ? ~words[CALL + 1] : words[CALL];
+    w->failed = 1;
+    return eden_mpi_fail(error, EDEN_E_ORDER, "the ranks make different calls: rank %u calls %s, and another %s; make "
+                         "the same on every rank, and end all with MPI_Abort()", w->backend.rank, calls[mine],
+                         calls[other]);
+}
+
+/* What ranks say first in a call: as many words in every call, and which it is. */
+static eden_status say(world *w, uint64_t words[WORDS], eden_error *error)
+{
+    put_both(words + CALL, (uint64_t)w->call);
+    const eden_status status = eden_mpi_allreduce(w, words, WORDS, MPI_UINT64_T, MPI_MAX, error);
+    return status || all_equal(words + CALL) ? status : name_calls(w, words, error);
+}
+
 eden_status eden_mpi_all(world *w, eden_status mine, eden_error *error)
 {
-    int failed = mine != EDEN_OK;
-    const eden_status status = eden_mpi_allreduce(w, &failed, 1, MPI_INT, MPI_MAX, error);
+    uint64_t words[WORDS] = { [FAILED] = mine != EDEN_OK };
+    const eden_status status = say(w, words, error);
     if (status) return status;
-    return failed ? name_failure(w, mine, error) : EDEN_OK;
+    return words[FAILED] ? name_failure(w, mine, error) : EDEN_OK;
+}
+
+eden_status eden_mpi_most_started(world *w, size_t *started, eden_error *error)
+{
+    uint64_t words[WORDS] = { [STARTED] = w->started };
+    const eden_status status = say(w, words, error);
+    *started = (size_t)words[STARTED];
+    return status;
 }
 
 eden_status eden_mpi_vote(eden_backend *backend, eden_status mine, eden_error *error)
 {
     world *w = world_of(backend);
-    uint64_t words[3] = { mine != EDEN_OK, w->told != 0, w->started };
+    uint64_t words[WORDS] = { [FAILED] = mine != EDEN_OK, [TOLD] = w->told != 0, [STARTED] = w->started };
     w->voted = 1;
-    const eden_status status = eden_mpi_allreduce(w, words, 3, MPI_UINT64_T, MPI_MAX, error);
+    if (!w->loading) w->call = IN_VOTE;
+    const eden_status status = say(w, words, error);
     if (status) return status;
-    if (words[0]) return name_failure(w, mine, error);
-    if (words[1] && !w->loading)
+    if (words[FAILED]) return name_failure(w, mine, error);
+    if (words[TOLD] && !w->loading)
         return eden_mpi_fail(error, EDEN_E_ORDER, "eden_mpi_grad_ready() was told of gradients of the weights that "
                              "are here now; take the step before they change, or give it up with eden_mpi_load()");
     w->settled = 1;
-    return words[1] ? eden_mpi_drop_gradients(w, (size_t)words[2], error) : EDEN_OK;
+    return words[TOLD] ? eden_mpi_drop_gradients(w, (size_t)words[STARTED], error) : EDEN_OK;
 }
 
 /* This rank's words. Settings are hashed again only when they may have changed, which some
@@ -238,7 +269,7 @@ eden_status eden_mpi_agree(eden_backend *backend, eden_optimizer *o, eden_status
     words[FAILED] = mine != EDEN_OK;
     words[STARTED] = w->started;
     words[STALE] = !mine && eden_mpi_is_stale(w);
-    eden_status status = eden_mpi_allreduce(w, words, WORDS, MPI_UINT64_T, MPI_MAX, error);
+    eden_status status = say(w, words, error);
     if (status) return status;
     w->most_started = (size_t)words[STARTED];
     w->stale = words[STALE] != 0;

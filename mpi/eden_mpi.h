@@ -21,6 +21,8 @@
  * What holds:
  *
  *   Bits     given the same averaged gradient, any number of ranks makes the bits of one.
+ *            Floats that are equal on all ranks average to themselves on 2 and 4; on other
+ *            numbers of ranks their sum rounds.
  *   Together eden_step(), eden_lookahead_begin(), _end(), eden_swap_average(), eden_load(),
  *            eden_optimizer_destroy() and the calls below, but for eden_mpi_grad_ready()
  *            and eden_mpi_shard(), are made by every rank in the same order. Tensors,
@@ -42,7 +44,11 @@
  *            shard of them, and elsewhere what was there, or zero with config.zero_grad.
  *   Failure  when a rank is gone, or silent for `timeout` seconds, the others' calls fail
  *            with EDEN_E_IO, and the optimizer is of no more use. Then end all ranks with
- *            MPI_Abort(); go on from the last checkpoint. Nothing here ends a program.
+ *            MPI_Abort(); go on from the last checkpoint. A rank that destroys the optimizer
+ *            or leaves after MPI_Finalize() is silent: without a `timeout` it is waited for
+ *            for ever. Calls that do not match, as eden_step() here and eden_mpi_load() there,
+ *            are refused by name on all ranks (EDEN_E_ORDER), with the same end. Eden ends no
+ *            program; MPI does if a rank exits without MPI_Finalize().
  *   Bytes    gradients and weights travel as they are stored (beyond 64 ranks gradients as
  *            floats), and the weights' copies not at all where they can be made of them:
  *            weights of bf16 with EDEN_MASTER halve what goes to all.
