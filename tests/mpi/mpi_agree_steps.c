@@ -78,6 +78,10 @@ static void test_reports(void)
     if (is_last()) OK(eden_report(o, 3, error));
     refuse(o, "'eden.plateau.lr.default = 1 3 0'");
     if (!is_last()) OK(eden_report(o, 3, error));
+    OK(eden_step(o, error));
+    OK(eden_report(o, is_last() ? 2.5 : 2, error)); /* both better: the rates are alike for now */
+    refuse(o, "'eden.plateau.lr.default = 1 2.5 0'");
+    OK(eden_schedule(o, NULL, "lr", NULL, error));
     end(o);
 }
 
@@ -113,7 +117,7 @@ static void test_refused_values(const char *folder)
 /* One rank looks at its settings anew, and others do not. */
 static void test_set_again(const char *folder)
 {
-    for (int way = 0; way < 6; way++) {
+    for (int way = 0; way < 7; way++) {
         eden_optimizer *o = start("cosine(100)", NULL);
         if (way == 0 && is_last()) OK(eden_set(o, NULL, "lr", 0.25, error));
         if (way == 1 && my_rank() == 0) OK(eden_set(o, NULL, "lr", 0.5, error));
@@ -125,6 +129,12 @@ static void test_set_again(const char *folder)
             OK(eden_set(o, NULL, "lr", is_last() ? 0.5 : 0.25, error));
             refuse(o, "'lr in group default = 0.5'");
             if (is_last()) OK(eden_set(o, NULL, "lr", 0.25, error));
+        }
+        if (way == 6) {
+            OK(eden_schedule(o, NULL, "lr", "plateau(patience=2)", error));
+            OK(eden_step(o, error));
+            OK(eden_report(o, 1, error));
+            if (my_rank() == 0) OK(eden_set(o, NULL, "lr", 0.25, error));
         }
         OK(eden_step(o, error));
         OK(eden_mpi_save(o, folder, error));
