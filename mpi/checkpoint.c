@@ -127,6 +127,7 @@ eden_status eden_mpi_save(eden_optimizer *o, const char *folder, eden_error *err
     eden_status status = is_ours(o, "eden_mpi_save", error);
     if (status) return status;
     world *w = world_of(eden_backend_of(o));
+    w->call = IN_SAVE;
     status = eden_save_ready(o, folder, &own);
     if (!status && w->backend.rank == 0) status = begin_generation(folder, &generation, &own);
     status = eden_mpi_agree(&w->backend, o, status, &own);
@@ -154,6 +155,7 @@ eden_status eden_mpi_load(eden_optimizer *o, const char *path, eden_error *error
     eden_status status = is_ours(o, "eden_mpi_load", error);
     if (status) return status;
     world *w = world_of(eden_backend_of(o));
+    w->call = IN_LOAD;
     status = eden_mpi_same_checkpoint(w, path, &own);
     if (!status) status = load(w, path, &own);
     if (!status) {

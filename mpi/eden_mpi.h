@@ -21,14 +21,18 @@
  * What holds:
  *
  *   Bits     given the same averaged gradient, any number of ranks makes the bits of one.
+ *            Floats that are equal on all ranks average to themselves on 2 and 4; on other
+ *            numbers of ranks their sum rounds.
  *   Together eden_step(), eden_lookahead_begin(), _end(), eden_swap_average(), eden_load(),
  *            eden_optimizer_destroy() and the calls below, but for eden_mpi_grad_ready()
  *            and eden_mpi_shard(), are made by every rank in the same order. Tensors,
- *            groups, settings and schedules are the same on every rank and change between
- *            the same steps; if they are not, all ranks refuse the step, and the error
- *            names the first difference. What one rank refuses, all refuse. Weights are
- *            compared in the first step after a tensor was added or loaded, frozen ones
- *            and copies too.
+ *            groups, settings, schedules and losses that are reported are the same on every
+ *            rank and change between the same steps; if they are not, or a custom schedule
+ *            returns other values, all ranks refuse the step, and the error names the first
+ *            difference and a rank that has it. A micro-batch that only counts compares
+ *            nothing, so there the last of the step is refused; with `fixed_order` each is
+ *            compared. What one rank refuses, all refuse. Weights are compared in the first
+ *            step after a tensor was added or loaded, frozen ones and copies too.
  *   Refused  after a refused step, gradients that eden_mpi_grad_ready() was told of are to
  *            be computed again. A gradient that is not finite is judged after averaging,
  *            so alike by all; means are then where gradients were, and the next step is
@@ -40,7 +44,11 @@
  *            shard of them, and elsewhere what was there, or zero with config.zero_grad.
  *   Failure  when a rank is gone, or silent for `timeout` seconds, the others' calls fail
  *            with EDEN_E_IO, and the optimizer is of no more use. Then end all ranks with
- *            MPI_Abort(); go on from the last checkpoint. Nothing here ends a program.
+ *            MPI_Abort(); go on from the last checkpoint. A rank that destroys the optimizer
+ *            or leaves after MPI_Finalize() is silent: without a `timeout` it is waited for
+ *            for ever. Calls that do not match, as eden_step() here and eden_mpi_load() there,
+ *            are refused by name on all ranks (EDEN_E_ORDER), with the same end. Eden ends no
+ *            program; MPI does if a rank exits without MPI_Finalize().
  *   Bytes    gradients and weights travel as they are stored (beyond 64 ranks gradients as
  *            floats), and the weights' copies not at all where they can be made of them:
  *            weights of bf16 with EDEN_MASTER halve what goes to all.

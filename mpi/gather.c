@@ -108,9 +108,10 @@ static eden_status gather(world *w, int copies, eden_error *error)
 /* Gradients of the weights that were, told of since the others were last heard of. */
 static eden_status drop_gradients(world *w, eden_error *error)
 {
-    uint64_t started = w->started;
-    const eden_status status = eden_mpi_allreduce(w, &started, 1, MPI_UINT64_T, MPI_MAX, error);
-    return status ? status : eden_mpi_drop_gradients(w, (size_t)started, error);
+    size_t started;
+    w->call = IN_RETURN;
+    const eden_status status = eden_mpi_most_started(w, &started, error);
+    return status ? status : eden_mpi_drop_gradients(w, started, error);
 }
 
 eden_status eden_mpi_gather_weights(eden_backend *backend, eden_optimizer *o, eden_error *error)

@@ -75,7 +75,7 @@ static void add_part(const world *w, const flight *f, const bucket_part *part, u
             else if (first) memset(to, 0, n * sizeof *to);
         }
         if (sum) continue;
-        for (size_t j = 0; j < n; j++) to[j] /= (float)w->backend.ranks; /* not times 1/W: the mean of equals is each */
+        for (size_t j = 0; j < n; j++) to[j] /= (float)w->backend.ranks; /* times 1/W would round once more */
         eden_backend_convert(w->optimizer, (char *)t.grad + (at.first + k) * width, t.grad_dtype, to, EDEN_F32, n);
     }
 }

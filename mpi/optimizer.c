@@ -52,7 +52,10 @@ static eden_status begin(eden_backend *backend, eden_optimizer *o, int last, ede
 {
     world *w = world_of(backend);
     if (!mine) mine = check_step(w, o, error);
+    w->call = IN_STEP;
+    w->stepping = 1;
     eden_status status = eden_mpi_agree(backend, o, mine, error);
+    w->stepping = 0;
     if (!status && w->stale && w->most_started) status = changed_within(error);
     if (status && !w->failed) eden_mpi_drop_gradients(w, w->most_started, NULL);
     if (!status && w->stale) status = eden_mpi_make_buckets(w, error);
@@ -304,16 +307,18 @@ eden_status eden_mpi_broadcast(eden_optimizer *o, eden_error *error)
     if (!eden_backend_of(o))
         return eden_mpi_fail(error, EDEN_E_ARGUMENT, "eden_mpi_broadcast: the optimizer was not made by "
                              "eden_mpi_optimizer_create()");
+    world *w = world_of(eden_backend_of(o));
+    w->call = IN_BROADCAST;
     eden_status status = eden_steps(o) ? eden_mpi_fail(error, EDEN_E_ORDER, "eden_mpi_broadcast: weights are alike once "
                                                        "a step has been taken") : EDEN_OK;
-    status = eden_mpi_all(world_of(eden_backend_of(o)), status, error);
-    if (!status) status = eden_mpi_same_tensors(world_of(eden_backend_of(o)), error);
+    status = eden_mpi_all(w, status, error);
+    if (!status) status = eden_mpi_same_tensors(w, error);
     for (size_t i = 0; i < eden_tensor_count(o) && !status; i++) {
         eden_tensor t;
         const uint64_t count = eden_backend_tensor(o, i, &t);
-        status = eden_mpi_bcast(world_of(eden_backend_of(o)), t.data, count * width_of(t.dtype), 0, error);
+        status = eden_mpi_bcast(w, t.data, count * width_of(t.dtype), 0, error);
         if (!status && t.copy)
-            status = eden_mpi_bcast(world_of(eden_backend_of(o)), t.copy, count * width_of(t.copy_dtype), 0, error);
+            status = eden_mpi_bcast(w, t.copy, count * width_of(t.copy_dtype), 0, error);
     }
     return status;
 }

@@ -29,6 +29,9 @@ typedef struct {
     int active;
 } flight;
 
+/* Calls of which each rank tells the others that it is in one. */
+enum { IN_CREATE, IN_STEP, IN_SAVE, IN_LOAD, IN_BROADCAST, IN_VOTE, IN_RETURN };
+
 #define FLIGHTS 2
 #define CARD    64
 
@@ -43,7 +46,9 @@ typedef struct {
     int alone;                 /* nothing is to be sent or added up          */
 
     uint64_t version, described; /* of shards, as buckets were made for; as was compared */
-    uint64_t hash;             /* of the description                         */
+    uint64_t hash;             /* of the settings' description               */
+    int stepping;              /* settings have the values of a step         */
+    int call;                  /* IN_..., of the last that others heard of   */
     size_t met;                /* tensors whose weights have been compared   */
 
     size_t most_started;       /* of any rank, when all last agreed          */
@@ -86,14 +91,18 @@ eden_status eden_mpi_show(world *w, const void *card, eden_error *error);
 
 /* ---- agree.c --------------------------------------------------------------------------- */
 
-/* Has every rank succeeded so far? */
+/* Has every rank succeeded so far, and is in the same call? */
 eden_status eden_mpi_all(world *w, eden_status mine, eden_error *error);
 
-/* The same before the weights change, which gradients under way would not know of: they are
+/* How many buckets has any rank started, of those that come to the same call? */
+eden_status eden_mpi_most_started(world *w, size_t *started, eden_error *error);
+
+/* As eden_mpi_all(), before the weights change, which gradients under way would not know of: they are
  * dropped by a load, and refuse all else. */
 eden_status eden_mpi_vote(eden_backend *backend, eden_status mine, eden_error *error);
 
-/* The same, and what ranks must have in common is. Nothing is done about what is under way. */
+/* As eden_mpi_all(), and is what ranks must have in common the same? Nothing is done about what
+ * is under way. */
 eden_status eden_mpi_agree(eden_backend *backend, eden_optimizer *o, eden_status mine, eden_error *error);
 
 /* ---- same.c ---------------------------------------------------------------------------- */

@@ -88,9 +88,18 @@ EDEN_API eden_status eden_save_shard(eden_optimizer *o, const char *folder, uint
 EDEN_API eden_status eden_save_manifest(eden_optimizer *o, const char *folder, uint64_t generation,
                                         const char (*sums)[EDEN_SHARD_SUM], eden_error *error);
 
-/* Tell everything that ranks must have in common, a key and a value at a time, in an
- * order that is the same everywhere. */
+/* Tell what ranks must have in common, a key and a value at a time, in an order that is the
+ * same everywhere. */
 typedef eden_status (*eden_tell)(void *context, const char *key, const char *value, eden_error *error);
-EDEN_API eden_status eden_describe(const eden_optimizer *o, eden_tell tell, void *context, eden_error *error);
+enum {
+    EDEN_TELL_SETTINGS = 1, /* and tensors: the same until eden_settings_version() changes */
+    EDEN_TELL_COUNTS = 2,   /* and all else that steps and eden_report() move        */
+    EDEN_TELL_VALUES = 4    /* settings as schedules made them for the step that is being taken */
+};
+EDEN_API eden_status eden_describe(const eden_optimizer *o, int what, eden_tell tell, void *context,
+                                   eden_error *error);
+
+/* A hash of counts, and with `values` of these, bit by bit: for every step. */
+EDEN_API uint64_t eden_hash_counts(const eden_optimizer *o, int values);
 
 #endif

@@ -138,6 +138,20 @@ size_t eden_schedule_memory(const eden_schedule_node *node, char *text, size_t r
     return used;
 }
 
+void eden_schedule_each(const eden_schedule_node *node, void (*tell)(void *context, uint64_t number), void *context)
+{
+    const eden_schedule_item *item;
+    for (size_t at = 0; (item = plateau_at(node, &at));) {
+        uint64_t scale, best;
+        memcpy(&scale, &item->scale, sizeof scale);
+        memcpy(&best, &item->best, sizeof best);
+        tell(context, scale);
+        tell(context, item->has_best ? best : 0);
+        tell(context, (uint64_t)item->has_best);
+        tell(context, item->bad);
+    }
+}
+
 /* One word of text up to a blank, ';' or the end. */
 static const char *next_word(const char **at, size_t *length)
 {

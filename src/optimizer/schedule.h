@@ -31,4 +31,7 @@ void eden_schedule_report(eden_schedule_node *node, double loss);
 size_t eden_schedule_memory(const eden_schedule_node *node, char *text, size_t room);
 eden_status eden_schedule_remember(eden_schedule_node *node, const char *text, eden_error *error);
 
+/* Tell the memory as numbers, four for each plateau. */
+void eden_schedule_each(const eden_schedule_node *node, void (*tell)(void *context, uint64_t number), void *context);
+
 #endif

@@ -52,15 +52,15 @@ static void test_settings(void)
     eden_optimizer *o = start(NULL);
     const float before = weights[0];
     OK(eden_set(o, NULL, "lr", is_last() ? 0.5 : 0.25, error));
-    REFUSED(eden_step(o, error), EDEN_E_MISMATCH, "rank 0 has 'eden.settings.default = lr=0.25'");
-    REFUSED(eden_step(o, error), EDEN_E_MISMATCH, "'eden.settings.default = lr=0.5'");
+    REFUSED(eden_step(o, error), EDEN_E_MISMATCH, "rank 0 has 'lr in group default = 0.25'");
+    REFUSED(eden_step(o, error), EDEN_E_MISMATCH, "'lr in group default = 0.5'");
     CHECK(weights[0] == before && eden_steps(o) == 0, "a refused step changed something");
     OK(eden_set(o, NULL, "lr", 0.25, error));
     OK(eden_step(o, error));
     CHECK(weights[0] != before, "the step did nothing");
     check_alike("after the settings were mended");
     OK(eden_set(o, NULL, "lr", is_last() ? 0.125 : 0.25, error));
-    REFUSED(eden_step(o, error), EDEN_E_MISMATCH, "lr=0.125");
+    REFUSED(eden_step(o, error), EDEN_E_MISMATCH, "lr in group default = 0.125");
     eden_optimizer_destroy(o);
 }
 
@@ -75,7 +75,7 @@ static void test_tensors(void)
     eden_optimizer_destroy(o);
     o = create(NULL);
     OK(eden_add_tensor(o, is_last() ? "b" : "a", &t, NULL, error));
-    REFUSED(eden_step(o, error), EDEN_E_MISMATCH, "eden.steps.a");
+    REFUSED(eden_step(o, error), EDEN_E_MISMATCH, "rank 0 has 'eden.group.a = default', rank ");
     eden_optimizer_destroy(o);
 }
 
