@@ -227,6 +227,8 @@ int cli_ranks_close(int code)
     if (!part(code, &most, seconds)) {
         if (!own_rank) name_missing();
         else if (*cli_said()) fprintf(stderr, "eden: rank %d: %s\n", own_rank, cli_said());
+        /* The launcher reads no more once it ends the ranks: it gets time to read this. */
+        nanosleep(&(struct timespec){ 0, 400 * 1000 * 1000 }, NULL);
         MPI_Abort(MPI_COMM_WORLD, code ? code : CLI_IO);
     }
     MPI_Finalize();
