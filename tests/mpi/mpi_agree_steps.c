@@ -2,7 +2,7 @@
  * report and schedule between steps, and how a difference is named. */
 #include <math.h>
 
-#include "tests/mpi/check.h"
+#include "tests/mpi/folder.h"
 
 enum { COUNT = 40000, SMALL = 600 };
 static float weights[COUNT], grad[COUNT];
@@ -211,13 +211,9 @@ static void test_order(void)
 
 int main(int argc, char **argv)
 {
-    char folder[200] = "";
+    char folder[PLACE_ROOM] = "";
     MPI_Init(&argc, &argv);
-    if (my_rank() == 0) {
-        snprintf(folder, sizeof folder, "%s/eden-mpi-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-        CHECK(mkdtemp(folder), "no temporary folder");
-    }
-    MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, MPI_COMM_WORLD);
+    make_place(folder);
     if (all_ranks() > 1) {
         test_reports();
         test_factors();
@@ -227,12 +223,7 @@ int main(int argc, char **argv)
         test_names();
         test_order();
     }
-    all_here();
-    if (my_rank() == 0) {
-        char command[300];
-        snprintf(command, sizeof command, "rm -r '%s'", folder);
-        CHECK(system(command) == 0, "%s", command);
-    }
+    remove_place(folder);
     MPI_Finalize();
     return 0;
 }

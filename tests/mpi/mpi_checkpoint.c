@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "tests/mpi/check.h"
+#include "tests/mpi/folder.h"
 
 enum { LONG = 40000, ROWS = 300, COLS = 130, MANY = 12, BEFORE = 2, AFTER = 2 };
 
@@ -340,13 +340,9 @@ static void test_folders(const char *place)
 
 int main(int argc, char **argv)
 {
-    char place[256] = "";
+    char place[PLACE_ROOM] = "";
     MPI_Init(&argc, &argv);
-    if (my_rank() == 0) {
-        snprintf(place, sizeof place, "%s/eden-mpi-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-        CHECK(mkdtemp(place), "no temporary folder");
-    }
-    MPI_Bcast(place, sizeof place, MPI_CHAR, 0, MPI_COMM_WORLD);
+    make_place(place);
     const size_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : CASES;
     for (size_t k = 0; k < count; k++)
         for (int from = 1; from <= all_ranks(); from++)
@@ -356,12 +352,7 @@ int main(int argc, char **argv)
     test_folders(place);
     if (all_ranks() > 1) test_different(place);
     if (all_ranks() > 1) test_one_is_busy(place);
-    all_here();
-    if (my_rank() == 0) {
-        char command[600];
-        snprintf(command, sizeof command, "rm -r '%s'", place);
-        CHECK(system(command) == 0, "%s", command);
-    }
+    remove_place(place);
     if (my_rank() == 0) printf("%d pairs, %zu ways to store\n", all_ranks() * all_ranks(), count);
     MPI_Finalize();
     return 0;

@@ -1,15 +1,14 @@
 /* mpi_given_up.c - a step that is begun and given up leaves nothing behind: what follows
  * has the bits of one process that never began it. */
 #include <math.h>
-#include <unistd.h>
 
-#include "tests/mpi/check.h"
+#include "tests/mpi/folder.h"
 
 enum { COUNT = 50000, SMALL = 3 };
 typedef struct { float a[COUNT], b[SMALL], late[SMALL]; } arrays;
 typedef struct { arrays x, g; eden_optimizer *o; } side;
 static side ours, alone;
-static char place[256];
+static char place[PLACE_ROOM];
 
 /* ---- a model, its gradients and its steps -------------------------------------------------- */
 
@@ -247,11 +246,7 @@ static void test_refused_gradient(uint32_t batches, uint32_t fixed)
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
-    if (my_rank() == 0) {
-        snprintf(place, sizeof place, "%s/eden-mpi-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-        CHECK(mkdtemp(place), "no temporary folder");
-    }
-    MPI_Bcast(place, sizeof place, MPI_CHAR, 0, MPI_COMM_WORLD);
+    make_place(place);
     const char *only = argc > 1 ? argv[1] : "abcdefghij";
     if (strchr(only, 'a')) test_load_within_a_step(1, 0);
     if (strchr(only, 'a')) test_load_within_a_step(0, 0);
@@ -266,12 +261,7 @@ int main(int argc, char **argv)
     for (uint32_t fixed = 0; fixed < 2; fixed++)
         for (uint32_t batches = 1; batches < 3; batches++)
             if (strchr(only, 'i')) test_refused_gradient(batches, fixed);
-    all_here();
-    if (my_rank() == 0) {
-        char command[600];
-        snprintf(command, sizeof command, "rm -r '%s'", place);
-        CHECK(system(command) == 0, "%s", command);
-    }
+    remove_place(place);
     MPI_Finalize();
     return 0;
 }
