@@ -83,7 +83,9 @@ class End(Ranks):
     def test_one_of_many(self):
         """One that is refused and does not meet the others says so before the others end."""
         words = [RUN, MPIEXEC, "2", "sh", "-c", FIRST, "sh", EDEN_MPI, "list"]
-        self.one_sentence(self.run_words(words, 69), "not all ranks have come to begin")
+        done = self.run_words(words, 69 if OPEN_MPI else None)
+        self.assertNotEqual(done.returncode, 0)  # MPICH's launcher at times tells 1 for the code it was given
+        self.one_sentence(done, "not all ranks have come to begin")
 
     def test_unknown(self):
         """What is no command is refused by one voice."""
