@@ -65,7 +65,7 @@
     CLASS("PyTorch", "torch.optim.Adafactor", "eps1=1.1920929e-7,eps1_mode=clamped",    \
           "eps1 is the dtype's there; only the last two dimensions are factored",       \
           "lr, beta2_decay=-decay_rate, eps=(eps1?, eps2), d=clip, weight_decay",       \
-          "row_var=r, col_var=c, variance=v")                                           \
+          "step=t, row_var=r, col_var=c, variance=v")                                   \
     PEER("Hugging Face", "transformers.Adafactor", "",                                  \
          "weight_decay with decay=step; lr=None is lr=1e-2,relative_step=1")            \
     PEER("optax", "optax.adafactor", "relative_step=0,min_factored=128",                \

@@ -33,7 +33,7 @@
 #define RULE_PEERS(PEER, CLASS)                                                              \
     CLASS("PyTorch", "torch.optim.Adagrad", "",                                       \
           "initial_accumulator_value is `initial`; the rest as there",                \
-          "lr, lr_decay, weight_decay, initial_accumulator_value=initial, eps", "sum=s") \
+          "lr, lr_decay, weight_decay, initial_accumulator_value=initial, eps", "step=t, sum=s") \
     PEER("optax", "optax.adagrad", "eps=1e-7,eps_place=inside,initial=0.1", "lr has no default there") \
     PEER("apex", "apex.optimizers.FusedAdagrad", "", "adagrad_w_mode is decay=decoupled")
 

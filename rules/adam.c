@@ -46,7 +46,7 @@
     CLASS("PyTorch", "torch.optim.Adam", "", "amsgrad=True is amsgrad=raw",           \
           "lr, betas=(beta1, beta2), eps, weight_decay, amsgrad=amsgrad[off, raw], "  \
           "decoupled_weight_decay=decay[coupled, decoupled]",                         \
-          "exp_avg=m, exp_avg_sq=v, max_exp_avg_sq=top")                              \
+          "step=t, exp_avg=m, exp_avg_sq=v, max_exp_avg_sq=top")                      \
     PEER("optax", "optax.adam", "", "amsgrad is amsgrad=corrected; lr has no default there") \
     PEER("apex", "apex.optimizers.FusedAdam(adam_w_mode=False)", "", "")              \
     PEER("dlib", "dlib::adam", "eps_uncorrected=1,weight_decay=5e-4", "decay is coupled") \

@@ -49,7 +49,7 @@
 #define RULE_PEERS(PEER, CLASS)                                                              \
     CLASS("PyTorch", "torch.optim.AdamW", "", "amsgrad=True is amsgrad=raw",          \
           "lr, betas=(beta1, beta2), eps, weight_decay, amsgrad=amsgrad[off, raw]",   \
-          "exp_avg=m, exp_avg_sq=v, max_exp_avg_sq=top")                              \
+          "step=t, exp_avg=m, exp_avg_sq=v, max_exp_avg_sq=top")                      \
     PEER("optax", "optax.adamw", "weight_decay=1e-4", "lr has no default there")      \
     PEER("apex", "apex.optimizers.FusedAdam", "weight_decay=0", "adam_w_mode is on there by default") \
     PEER("DeepSpeed", "DeepSpeedCPUAdam", "weight_decay=0", "amsgrad is accepted and ignored there") \

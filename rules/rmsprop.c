@@ -50,7 +50,7 @@
     CLASS("PyTorch", "torch.optim.RMSprop", "alpha=0.99,eps_place=outside",             \
           "momentum, centered, weight_decay as there",                                  \
           "lr, alpha, eps, weight_decay, momentum, centered",                           \
-          "square_avg=v, grad_avg=a, momentum_buffer=b")                                \
+          "step=t, square_avg=v, grad_avg=a, momentum_buffer=b")                        \
     PEER("optax", "optax.rmsprop", "lr_in_momentum=0",                                  \
          "with momentum: lr_in_momentum=1; initial_scale is `initial`; lr has no default there") \
     PEER("timm", "timm.optim.RMSpropTF", "eps=1e-10,initial=1",                         \

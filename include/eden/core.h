@@ -132,14 +132,14 @@ typedef struct {
     const char *settings; /* what reproduces it, over the rule's defaults      */
     const char *note;     /* remaining differences, or ""                      */
     /* Of a class that bindings offer under its own names, else NULL: its arguments in
-     * order, and what it calls the slots.
+     * order, and what it calls the slots, and t if it keeps a count of each tensor's steps.
      *     "lr, eps"                     settings of that name
      *     "d=clip"                      another name;  "-clip" for one of opposite sign
      *     "betas=(beta1, beta2)"        several in one
      *     "amsgrad=amsgrad[off, raw]"   the choices that false and true stand for
      *     "eps1?"                       None is taken, and means the weights' machine epsilon */
     const char *arguments;
-    const char *state;    /* "exp_avg=m, exp_avg_sq=v"                          */
+    const char *state;    /* "step=t, exp_avg=m, exp_avg_sq=v"                  */
 } eden_peer;
 
 /* Rules in the order of their file names; NULL past the end. */

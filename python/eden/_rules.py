@@ -136,6 +136,7 @@ class Spelling:
                       if h.index not in said and h.name not in {a.name for a in self.arguments}]
         self.state = dict(re.findall(r"(\w+)\s*=\s*(\w+)", peer.state.decode()) if peer and peer.state else ())
         self.state_name = {slot: name for name, slot in self.state.items()}
+        self.counts_steps = not self.state or "t" in self.state_name  # of each tensor, in its state
         self.peer = peer.name.decode() if peer else None
 
     def _settings(self, text):

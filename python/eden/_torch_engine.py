@@ -24,7 +24,7 @@ _DATA_PTR, _CONTIGUOUS, _NEGATIVE = torch.Tensor.data_ptr, torch.Tensor.is_conti
 
 
 def _addresses(tensors):
-    return array("Q", list(map(_DATA_PTR, tensors)))  # quicker than without the list
+    return list(map(_DATA_PTR, tensors))
 
 
 # ---- the engine ------------------------------------------------------------------------------
@@ -45,13 +45,19 @@ class Engine(Keeper):
         self.whose = {m.c_name.decode(): m.who for m in self.members}
         self.idle = [p for p in params if p not in self.known]
         self._make_optimizer()
-        self.state, self.state_dicts, self.seen = None, None, None
+        self.state, self.seen = None, None
         self.raw = [None] * len(self.native)
         self.values = array("d", [0.0] * (len(self.native) * len(self.rule.hypers)))
         self.versions, self.inherited, self.places = None, {}, None
         self.weights_alike, self.gradients_alike = alike(self.active), never
         if before and before.versions and before.state is owner.state:
             self.inherited = dict(zip(before.active, before.versions))
+        # PyTorch's SGD keeps no counts; numbers drawn for rounding hang on them.
+        self.counted = spelling.counts_steps or any(m.rounding == _native.STOCHASTIC for m in self.members)
+        self.own_counts = array("f", [0.0] * len(self.members))
+        at = self.own_counts.buffer_info()[0]
+        self.own_counts_at = list(range(at, at + 4 * len(self.members), 4))
+        self.passed, self.arrays = [None] * 4, [None] * 4
         self.keeps_more = any(m.rounding in (_native.MASTER, _native.SPLIT, _native.KAHAN) for m in self.members)
         self.masters = [m for m in self.members if m.rounding == _native.MASTER]
         self.codes, self.turn = array("I", [DTYPES[p.dtype] for p in self.active]), 0
@@ -149,37 +155,36 @@ class Engine(Keeper):
             changeable = any(isinstance(v, torch.Tensor) for v in raw)
             self.raw[i] = None if changeable else raw
 
-    def _settle_settings(self):
-        """The library is told before the step, so that it can be asked for layouts."""
-        width = len(self.rule.hypers)
-        for i in range(len(self.native)):
-            for hyper in self.rule.hypers:
-                self._ask("eden_set", self.handle, f"group {i}".encode(), hyper.name.encode(),
-                             self.values[i * width + hyper.index])
-
     # ---- state --------------------------------------------------------------------------
 
     def find_state(self, owner, again=False):
         """Each parameter's state as the library needs it. What is as it was at the last step costs a
         comparison; what is new, loaded or put there by others is looked at."""
         state = owner.state
-        if not again and state is self.state and len(state) == len(self.state_dicts) \
-                and all(map(operator.is_, state.values(), self.state_dicts)):
-            now = list(itertools.chain.from_iterable(map(dict.values, self.state_dicts)))
+        if not again and state is self.state:
+            now = self._all_state(state)
             if len(now) == len(self.seen) and all(map(operator.is_, now, self.seen)) \
                     and (self.state_alike is never or self.state_alike(*self.there)):
                 return
         self._settle_settings()
-        counts = set()
-        for m in self.members:
-            if m.param.grad is not None or m.param in state:
-                kept = state[m.param]
-                self._adopt(m, kept)
-                if kept["step"].data_ptr() in counts:  # given to several as one
+        seen = set()
+        for i, m in enumerate(self.members):
+            if m.param.grad is None and m.param not in state:
+                continue
+            kept, before = state[m.param], m.slots
+            count = self._adopt(m, kept)
+            if list(map(id, before.values())) != list(map(id, m.slots.values())):
+                self.own_counts[i] = count
+            if self.counted:
+                if kept["step"].data_ptr() in seen:  # given to several as one
                     kept["step"] = kept["step"].clone()
-                counts.add(kept["step"].data_ptr())
-        self.state, self.state_dicts = state, list(state.values())
-        self.seen = list(itertools.chain.from_iterable(map(dict.values, self.state_dicts)))
+                seen.add(kept["step"].data_ptr())
+            elif not kept:
+                del state[m.param]
+        self.state = state
+        keys = {key for kept in state.values() for key in kept}
+        self.one_each = operator.itemgetter(*keys) if len(keys) == 1 and all(state.values()) else None
+        self.seen = self._all_state(state)
         self._lay_out_columns(state)
 
     def _lay_out_columns(self, state):
@@ -189,7 +194,7 @@ class Engine(Keeper):
         used = [name for name in numbers if any(name in m.slots for m in self.members)]
         self.columns = array("Q", [numbers[name] for name in used])
         none = self.nothing = torch.zeros((), dtype=torch.float32, device="cpu")
-        self.counts = [state[m.param]["step"] if m.param in state else none for m in self.members]
+        self.counts = [state[m.param]["step"] if m.param in state else none for m in self.members] if self.counted else []
         self.tensors = [m.slots.get(name) for m in self.members for name in used]
         self.complete = all(t is not None for t in self.tensors)
         self.there = [t for t in self.tensors if t is not None]
@@ -205,21 +210,27 @@ class Engine(Keeper):
     def take_step(self, owner):
         """0 if there was nothing to do, -1 if the step was skipped for its gradients, else 1."""
         self.read_values(owner)
-        self.find_state(owner)
+        # All that is asked of weights, then of gradients, then of state: each is in the cache then.
         grads = [p.grad for p in self.active]
+        weights_at = _addresses(self.active)
         self.good = self.gradients_alike(*grads)
+        grads_at = _addresses(grads) if self.good else None
+        self.find_state(owner)
         # By identity: `None in grads` would compare tensors.
         self.all_there = self.good or all(map(operator.is_not, grads, itertools.repeat(None)))
         if not self.all_there and all(g is None for g in grads):
             return 0
-        self._find_weights(owner)
-        weights, grads, copied = self._addressable(grads)
-        status = self._call(owner, weights, grads)
+        self._find_weights(owner, weights_at)
+        given = grads
+        weights, grads, copied = self._addressable(given)
+        status = self._call(owner, weights, grads, grads_at if grads is given else None)
         if status == E_ORDER and not self.error.text:  # other state exists under the settings of now
             self.find_state(owner, again=True)
-            self._find_weights(owner)
+            self._find_weights(owner, weights_at)
             weights, grads, copied = self._addressable([p.grad for p in self.active])
-            status = self._call(owner, weights, grads)
+            status = self._call(owner, weights, grads, None)
+        if status or not self.applied.value:
+            self._forget_first(owner)
         if status:
             raise self._refusal(status, self.error)
         if not self.applied.value:
@@ -232,16 +243,15 @@ class Engine(Keeper):
             self.versions = [p._version for p in self.active]
         return 1
 
-    def _find_weights(self, owner):
+    def _find_weights(self, owner, now):
         """Where others have put weights elsewhere or in another order, all is looked at again."""
-        now = _addresses(self.active)
-        if now != self.weights_at:
-            for m in self.members:
-                check_parameter(m.param, m.who)
-        if self.weights_at is not None and now != self.weights_at:
+        differ = now != self.weights_at
+        moved = differ and self.weights_at is not None
+        for m in self.members if differ else ():
+            check_parameter(m.param, m.who)
+        if moved:
             self._forget_lost(now)
-        if (self.weights_at is not None and now != self.weights_at) \
-                or any(m.param.stride() != m.strides for m in self.dense):
+        if moved or any(m.param.stride() != m.strides for m in self.dense):
             self.find_state(owner, again=True)
         self.weights_at = now
         if self.keeps_more:
@@ -288,26 +298,25 @@ class Engine(Keeper):
                 copied.append((m.param, weights[i]))
         return weights, usable, copied
 
-    def _call(self, owner, weights, grads):
+    def _call(self, owner, weights, grads, gradients):
         self.error, self.applied = _native.CError(), ctypes.c_int()
         addresses = self.weights_at if weights is self.active else _addresses(weights)
-        if self.all_there:
+        if gradients is None and self.all_there:
             gradients = _addresses(grads)
-        else:
-            gradients = array("Q", [0 if g is None else g.data_ptr() for g in grads])
+        elif not self.all_there:
+            gradients = [0 if g is None else g.data_ptr() for g in grads]
         if 0 in gradients:
             for m, g, at in zip(self.members, grads, gradients):
                 if not at and g is not None and m.extent.count:
                     raise TypeError_(no_memory(f"the gradient of {m.who}", g))
             # Of no elements, and they count a step.
-            gradients = array("Q", [at or (g is not None and self.nothing.data_ptr())
-                                    for g, at in zip(grads, gradients)])
-        counts = _addresses(self.counts)
+            gradients = [at or (g is not None and self.nothing.data_ptr()) for g, at in zip(grads, gradients)]
+        counts = self._count_addresses()
         state = self._state_addresses()
         if state != self.state_at or counts != self.counts_at:
             if self.state_at is not None:
                 self.find_state(owner, again=True)
-                state, counts = self._state_addresses(), _addresses(self.counts)
+                state, counts = self._state_addresses(), self._count_addresses()
             self.state_at, self.counts_at = state, counts
         step = self._arguments(addresses, gradients, counts, state)
         if self.masters and not owner._ahead:
@@ -316,15 +325,17 @@ class Engine(Keeper):
                                         ctypes.byref(self.error))
 
     def _arguments(self, weights, gradients, counts, state):
-        return _native.BatchStep(weights.buffer_info()[0], gradients.buffer_info()[0], counts.buffer_info()[0],
-                                 state.buffer_info()[0], self.columns.buffer_info()[0], len(self.columns),
-                                 self.values.buffer_info()[0])
+        for i, now in enumerate((weights, gradients, counts, state)):
+            if now != self.passed[i]:
+                self.passed[i], self.arrays[i] = now, array("Q", now)
+        return _native.BatchStep(*(a.buffer_info()[0] for a in self.arrays), self.columns.buffer_info()[0],
+                                 len(self.columns), self.values.buffer_info()[0])
 
     def look_ahead(self, owner):
         """Bring the weights to where the coming step's gradients are to be computed."""
         self.read_values(owner)
         self.find_state(owner, again=True)
-        self._find_weights(owner)
+        self._find_weights(owner, _addresses(self.active))
         for m in self.members:
             if m.way == "copy":
                 raise ValueError_(f"{m.who} is not contiguous, and a look-ahead moves weights where they are; give "
@@ -336,12 +347,12 @@ class Engine(Keeper):
         sizes = [m.extent.count for m in self.members]
         room = sum(64 + n * 4 for n in sizes)
         self.places = self.places or mmap.mmap(-1, max(room, 1))
-        at, gradients = ctypes.addressof(ctypes.c_char.from_buffer(self.places)), array("Q")
+        at, gradients = ctypes.addressof(ctypes.c_char.from_buffer(self.places)), []
         for n in sizes:
             gradients.append(at)
             at += (n * 4 + 63) // 64 * 64
         self.state_at = self._state_addresses()
-        counts = self.counts_at = _addresses(self.counts)
+        counts = self.counts_at = self._count_addresses()
         step = self._arguments(self.weights_at, gradients, counts, self.state_at)
         error = _native.CError()
         status = lib.eden_batch_look_ahead(self.batch, ctypes.byref(step), ctypes.byref(error))
@@ -363,10 +374,13 @@ class Engine(Keeper):
         if self.keeps_more:
             self.versions = [p._version for p in self.active]
 
+    def _count_addresses(self):
+        return _addresses(self.counts) if self.counted else self.own_counts_at
+
     def _state_addresses(self):
         if self.complete:
             return _addresses(self.tensors)
-        return array("Q", [0 if t is None else t.data_ptr() for t in self.tensors])
+        return [0 if t is None else t.data_ptr() for t in self.tensors]
 
 
 def _mark_each(params):

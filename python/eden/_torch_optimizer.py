@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import operator
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Optional
 
 import torch
@@ -113,7 +115,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _find_engine(self):
         """None while there is no gradient, and has been none."""
-        params = [p for group in self.param_groups for p in group["params"]]
+        params = list(itertools.chain.from_iterable(map(operator.itemgetter("params"), self.param_groups)))
         engine = self._engine
         if engine is None or engine.options is not self._options or not engine.fits(self, params):
             if self._ahead:

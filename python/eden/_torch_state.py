@@ -3,7 +3,9 @@
 What may be a parameter, how each is stored, and how PyTorch's tensors of state become
 those that a step can use: the same ones where they can be.
 """
+import contextlib
 import ctypes
+import itertools
 import math
 import re
 import warnings
@@ -183,29 +185,32 @@ class Keeper:
         """What state is called in PyTorch's dicts."""
         return self.spelling.state_name.get(slot, slot)
 
+    def _all_state(self, state):
+        with contextlib.suppress(KeyError):
+            if self.one_each:  # twice as quick
+                return list(map(self.one_each, state.values()))
+        return list(itertools.chain.from_iterable(map(dict.values, state.values())))
+
     def _adopt(self, m, kept):
-        """Bring one parameter's state to the library's layout; make what is missing."""
+        """Bring one parameter's state to the library's layout; make what is missing. Returns its count of steps,
+        which without one of its own is 1 where there is state: all that such a rule asks is if it is the first."""
         slots = [slot.name for slot in self.rule.slots] + ["master", "lost"]
         there = [name for name in slots if kept.get(self._key(name)) is not None]
-        step = kept.get("step")
-        if isinstance(step, torch.Tensor) and step.device.type == "cpu" and _lies_nowhere(step):
-            raise TypeError_(no_memory(f"{m.who}: its state 'step'", step))
-        if not isinstance(step, torch.Tensor) or step.dtype is not torch.float32 or step.numel() != 1 \
-                or step.device.type != "cpu" or step.is_neg():
-            count = float(bool(there)) if step is None else check_count(step, m.who)
-            others = dict(kept)
-            kept.clear()
-            kept["step"] = torch.tensor(count, dtype=torch.float32, device="cpu")
-            kept.update({k: v for k, v in others.items() if k != "step"})
+        own = [slot.name for slot in self.rule.slots]
+        if self.counted:
+            self._adopt_count(m, kept, there)
+        else:
+            kept.pop("step", None)
         plain = not m.param.is_neg()
         m.way = "rows" if m.param.is_contiguous() and plain else "copy"
         layouts = {name: self._layout(m, name) for name in slots}
-        own = [slot.name for slot in self.rule.slots]
-        if float(kept["step"]) and not any(name in there for name in own) \
-                and any(layouts[name].count for name in own):
+        count = float(kept["step"]) if self.counted else float(bool(there))
+        fresh = count == 0
+        if count and not any(name in there for name in own) and any(layouts[name].count for name in own):
             # Steps without state do not count for the first with it, such as that of a momentum that comes.
-            kept["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
-        fresh = float(kept["step"]) == 0
+            count = 0.0
+            if self.counted:
+                kept["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
         if m.way == "copy" and plain and is_dense(m.param) and all(
                 y.shape == FULL and y.dtype != _native.Q8 for y in layouts.values() if y.count or not y.bytes):
             m.way, m.strides = "dense", m.param.stride()
@@ -217,6 +222,19 @@ class Keeper:
             kept[key] = m.slots[name] = self._fit(m, name, kept.get(key), layout, fresh)
         if not m.extent.count:
             self._keep_nothing(m, kept)
+        return count
+
+    def _adopt_count(self, m, kept, there):
+        step = kept.get("step")
+        if isinstance(step, torch.Tensor) and step.device.type == "cpu" and _lies_nowhere(step):
+            raise TypeError_(no_memory(f"{m.who}: its state 'step'", step))
+        if not isinstance(step, torch.Tensor) or step.dtype is not torch.float32 or step.numel() != 1 \
+                or step.device.type != "cpu" or step.is_neg():
+            count = float(bool(there)) if step is None else check_count(step, m.who)
+            others = dict(kept)
+            kept.clear()
+            kept["step"] = torch.tensor(count, dtype=torch.float32, device="cpu")
+            kept.update({k: v for k, v in others.items() if k != "step"})
 
     def _keep_nothing(self, m, kept):
         """State of no elements, which the library has no use for, and PyTorch misses."""
@@ -227,6 +245,25 @@ class Keeper:
             if slot.shape == FULL and kept.get(key) is None \
                     and lib.eden_rule_slot_length(self.rule.at, slot.index, values, _native.Extent(1, 1, 1, 0)):
                 kept[key] = torch.zeros_like(m.param.detach(), dtype=_STORED.get(m.state_dtype, torch.uint8))
+
+    def _forget_first(self, owner):
+        """State made for a first step that was not taken would, without a count, be taken for that of a step."""
+        if self.counted or owner._ahead or 0 not in self.own_counts:
+            return
+        for m, count in zip(self.members, self.own_counts):
+            for name in m.slots if not count and m.param in owner.state else ():
+                owner.state[m.param].pop(self._key(name), None)
+            if not count and not owner.state.get(m.param, True):
+                del owner.state[m.param]
+        self.state = None
+
+    def _settle_settings(self):
+        """The library is told before the step, so that it can be asked for layouts."""
+        width = len(self.rule.hypers)
+        for i in range(len(self.native)):
+            for hyper in self.rule.hypers:
+                self._ask("eden_set", self.handle, f"group {i}".encode(), hyper.name.encode(),
+                             self.values[i * width + hyper.index])
 
     def _layout(self, m, name):
         layout = _native.Layout(size=ctypes.sizeof(_native.Layout))
