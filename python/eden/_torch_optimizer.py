@@ -158,6 +158,8 @@ class Optimizer(torch.optim.Optimizer):
         with torch.no_grad(), _alone(engine):
             engine.read_values(self)
             engine.find_state(self, again=True)
+            for i in range(len(engine.own_counts)):  # for all that it is shared with there is state
+                engine.own_counts[i] = 1.0
             for kept in self.state.values():
                 for value in kept.values():
                     if isinstance(value, torch.Tensor):
