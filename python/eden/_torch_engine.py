@@ -17,7 +17,8 @@ import torch
 from . import _native
 from ._native import E_ORDER, TypeError_, ValueError_, lib
 from ._torch_alike import alike, never
-from ._torch_state import DTYPES, Keeper, Member, check_parameter, is_lazy, no_memory
+from ._torch_parameter import DTYPES, Member, check_parameter, is_lazy, no_memory
+from ._torch_state import Keeper
 
 _DTYPE, _SHAPE = operator.attrgetter("dtype"), operator.attrgetter("shape")
 _DATA_PTR, _CONTIGUOUS, _NEGATIVE = torch.Tensor.data_ptr, torch.Tensor.is_contiguous, torch.Tensor.is_neg
@@ -169,32 +170,25 @@ class Engine(Keeper):
         self._settle_settings()
         seen = set()
         for i, m in enumerate(self.members):
-            if m.param.grad is None and m.param not in state:
-                continue
-            kept, before = state[m.param], m.slots
+            kept, before = state.get(m.param, {}), m.slots
             count = self._adopt(m, kept)
             if list(map(id, before.values())) != list(map(id, m.slots.values())):
                 self.own_counts[i] = count
             if self.counted:
-                if kept["step"].data_ptr() in seen:  # given to several as one
-                    kept["step"] = kept["step"].clone()
-                seen.add(kept["step"].data_ptr())
-            elif not kept:
-                del state[m.param]
-        self.state = state
-        keys = {key for kept in state.values() for key in kept}
-        self.one_each = operator.itemgetter(*keys) if len(keys) == 1 and all(state.values()) else None
-        self.seen = self._all_state(state)
-        self._lay_out_columns(state)
+                if m.count.data_ptr() in seen:  # given to several as one
+                    kept["step"] = m.count = m.count.clone()
+                seen.add(m.count.data_ptr())
+        self._note_state(state)
+        self._lay_out_columns()
 
-    def _lay_out_columns(self, state):
+    def _lay_out_columns(self):
         numbers = {slot.name: slot.index for slot in self.rule.slots}
         count = lib.eden_batch_slots(self.rule.at)
         numbers.update(master=count - 2, lost=count - 1)
         used = [name for name in numbers if any(name in m.slots for m in self.members)]
         self.columns = array("Q", [numbers[name] for name in used])
-        none = self.nothing = torch.zeros((), dtype=torch.float32, device="cpu")
-        self.counts = [state[m.param]["step"] if m.param in state else none for m in self.members] if self.counted else []
+        self.nothing = torch.zeros((), dtype=torch.float32, device="cpu")
+        self.counts = [m.count for m in self.members] if self.counted else []
         self.tensors = [m.slots.get(name) for m in self.members for name in used]
         self.complete = all(t is not None for t in self.tensors)
         self.there = [t for t in self.tensors if t is not None]
@@ -229,12 +223,12 @@ class Engine(Keeper):
             self._find_weights(owner, weights_at)
             weights, grads, copied = self._addressable([p.grad for p in self.active])
             status = self._call(owner, weights, grads, None)
-        if status or not self.applied.value:
-            self._forget_first(owner)
         if status:
             raise self._refusal(status, self.error)
         if not self.applied.value:
             return -1
+        if self.pending:
+            self.hand_over(owner.state, given)
         for param, stand_in in copied:
             param.detach().copy_(stand_in)
         changed = self.active if self.all_there else [p for p, g in zip(self.active, grads) if g is not None]

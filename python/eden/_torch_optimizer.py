@@ -12,7 +12,8 @@ from . import _native
 from ._classes import bind
 from ._native import TypeError_, ValueError_
 from ._torch_engine import Engine
-from ._torch_state import check_count, check_parameter, storage_of
+from ._torch_parameter import check_parameter, storage_of
+from ._torch_state import check_count
 
 GROUP_OPTIONS = {"state": None, "master": None, "rounding": "nearest", "split": None}
 PYTORCH = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
@@ -158,8 +159,7 @@ class Optimizer(torch.optim.Optimizer):
         with torch.no_grad(), _alone(engine):
             engine.read_values(self)
             engine.find_state(self, again=True)
-            for i in range(len(engine.own_counts)):  # for all that it is shared with there is state
-                engine.own_counts[i] = 1.0
+            engine.hand_over(self.state, engine.active)
             for kept in self.state.values():
                 for value in kept.values():
                     if isinstance(value, torch.Tensor):

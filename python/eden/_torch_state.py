@@ -1,84 +1,21 @@
-"""Parameters as the library knows them, and their state.
-
-What may be a parameter, how each is stored, and how PyTorch's tensors of state become
-those that a step can use: the same ones where they can be.
-"""
+"""State of parameters: how PyTorch's tensors of it become those that a step can use, the same ones where they
+can be."""
 import contextlib
 import ctypes
 import itertools
 import math
+import operator
 import re
 import warnings
 
 import torch
-from torch.nn.parameter import is_lazy
 
 from . import _native
-from ._native import FULL, MAX_DIMS, ROW, DeviceError, TypeError_, ValueError_, lib
+from ._native import FULL, ROW, TypeError_, ValueError_, lib
+from ._torch_parameter import is_dense, lies_nowhere, no_memory
 from ._words import translate
 
-DTYPES = {torch.float32: _native.F32, torch.bfloat16: _native.BF16, torch.float16: _native.F16}
 _STORED = {_native.F32: torch.float32, _native.BF16: torch.bfloat16, _native.F16: torch.float16}
-_ROUNDINGS = {"nearest": _native.NEAREST, "stochastic": _native.STOCHASTIC, "kahan": _native.KAHAN}
-_MASTERS = {"f32": _native.MASTER, "split": _native.SPLIT}
-
-
-# ---- what may be a parameter ------------------------------------------------------------
-
-def check_parameter(p, who, now=True, fused=False):
-    """Refuse a tensor that cannot be updated, by name. Before a step it may still be on no device, or without a
-    shape."""
-    if is_lazy(p):
-        if now:
-            raise ValueError_(f"{who} has no shape yet; let the model compute something, and a lazy module makes it")
-        return
-    if p.layout is not torch.strided:
-        raise TypeError_(f"{who} is {p.layout}; Eden updates dense tensors")
-    if p.device.type != "cpu" and (now or p.device.type != "meta"):
-        known = "; `fused=True` requires all the params to be floating point Tensors of supported devices: ['cpu']"
-        raise DeviceError(f"{who} is on {p.device}; Eden steps in the CPU's memory: give it a copy there "
-                          f"(torch.optim has optimizers for the device itself){known if fused else ''}")
-    if p.dtype not in DTYPES:
-        raise TypeError_(f"{who} is {p.dtype}; Eden keeps weights in float32, bfloat16 or float16")
-    if _meets_itself(p):
-        raise TypeError_(f"{who} is expanded, or of windows that overlap: several of its elements are one in memory, and a step would "
-                         "update that several times; give it clone()")
-    if now and _lies_nowhere(p):
-        raise TypeError_(no_memory(who, p))
-
-
-_PLAIN = torch.Tensor, torch.nn.Parameter
-
-
-def no_memory(what, t):
-    """Words for a tensor whose elements lie nowhere."""
-    if type(t) in _PLAIN:
-        return f"{what} has no memory: it was freed, as untyped_storage().resize_(0) does, or stands for others, as in vmap"
-    return f"{what} has no memory of its own: it is a {type(t).__name__}"
-
-
-def _lies_nowhere(t):
-    """Tensors that only stand for one have no address, and some warn who asks for it."""
-    if not t.numel():
-        return False
-    try:
-        if type(t) in _PLAIN:
-            return not t.data_ptr()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return not t.data_ptr()
-    except RuntimeError:
-        return True
-
-
-def _meets_itself(p):
-    """Can several of its elements be one in memory? Each dimension has to step over all that is within."""
-    within = 0
-    for stride, size in sorted(zip(p.stride(), p.shape)):
-        if size > 1 and stride <= within:
-            return p.numel() > 0
-        within += stride * (size - 1)
-    return False
 
 
 def check_count(step, who):
@@ -90,70 +27,6 @@ def check_count(step, who):
                           "least 0, is needed; the state_dict is damaged, or of something else")
     return count
 
-
-def is_dense(p):
-    """Do its elements lie together in another order, such as channels last?"""
-    return (p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last)
-            or p.dim() == 5 and p.is_contiguous(memory_format=torch.channels_last_3d)
-            or p.dim() == 2 and p.t().is_contiguous())
-
-
-def storage_of(group, p, who):
-    """state_dtype and rounding of a parameter under its group's words."""
-    state, master, rounding = group["state"], group["master"], group["rounding"]
-    if state is not None and state not in _native.DTYPES:
-        raise ValueError_(f"state = {state!r} is none of {', '.join(map(repr, _native.DTYPES))}, or None for "
-                          "the weights' dtype")
-    if rounding not in _ROUNDINGS:
-        raise ValueError_(f"rounding = {rounding!r} is none of {', '.join(map(repr, _ROUNDINGS))}")
-    if master is not None and master not in _MASTERS:
-        raise ValueError_(f"master = {master!r} is none of {', '.join(map(repr, _MASTERS))}, or None")
-    if master is not None and rounding != "nearest":
-        raise ValueError_(f"master = {master!r} loses nothing to rounding; leave rounding = 'nearest'")
-    kept = _native.DTYPES[state] if state else DTYPES[p.dtype]
-    if p.dtype is torch.float32:
-        if master is not None or rounding != "nearest":
-            raise ValueError_(f"{who} is float32, which loses nothing: master and rounding are for weights of "
-                              "16 bits; put it into a group without them")
-        return kept, _native.NEAREST
-    if master == "split" and p.dtype is not torch.bfloat16:
-        raise ValueError_(f"{who} is {p.dtype}: master = 'split' is for bfloat16; use master = 'f32'")
-    return kept, _MASTERS[master] if master else _ROUNDINGS[rounding]
-
-
-class Member:
-    """One parameter that is updated."""
-    __slots__ = ("param", "group", "who", "shape", "split", "matrices", "extent", "state_dtype", "rounding",
-                 "c_name", "way", "strides", "slots")
-
-    def __init__(self, param, group, name, who, options):
-        self.param, self.group, self.who = param, group, who
-        self.state_dtype, self.rounding = storage_of(options, param, who)
-        self.shape, self.split = tuple(param.shape), options["split"] or 0
-        # PyTorch's rules that factor see a matrix in each of the last two dimensions.
-        self.matrices = not self.split and len(self.shape) > 1
-        if len(self.shape) > MAX_DIMS and not self.split:
-            self.shape = (math.prod(self.shape[:-2]), *self.shape[-2:])
-        first, second = (len(self.shape) - 2, -1) if self.matrices else (0, self.split)
-        matrices, rows, cols = map(math.prod, (self.shape[:first], self.shape[first:second], self.shape[second:]))
-        if len(self.shape) == 1:
-            rows, cols = 1, param.numel()
-        self.extent = _native.Extent(param.numel(), rows, cols, matrices if self.matrices else 0)
-        self.c_name = name.encode()  # a number: names may be anything, and two of one name in two groups
-        self.slots = {}        # slot -> its tensor, in the order of the columns
-        self.way = "rows"      # or "dense": in the parameter's own order; or "copy"
-        self.strides = None    # of the parameter, where its state is in its order
-
-    def describe(self):
-        t = _native.Tensor(size=ctypes.sizeof(_native.Tensor), data=self.param.data_ptr() or None)
-        t.dtype = t.grad_dtype = DTYPES[self.param.dtype]
-        t.state_dtype, t.rounding = self.state_dtype, self.rounding
-        t.ndim, t.split, t.flags = len(self.shape), self.split, _native.MATRICES if self.matrices else 0
-        t.shape[:len(self.shape)] = self.shape
-        return t
-
-
-# ---- their state ------------------------------------------------------------------------
 
 class Keeper:
     """The part of an engine that brings state to the library's layout; the engine has handle and spelling."""
@@ -186,31 +59,49 @@ class Keeper:
         return self.spelling.state_name.get(slot, slot)
 
     def _all_state(self, state):
-        with contextlib.suppress(KeyError):
+        with contextlib.suppress(KeyError, TypeError):
             if self.one_each:  # twice as quick
                 return list(map(self.one_each, state.values()))
-        return list(itertools.chain.from_iterable(map(dict.values, state.values())))
+        with contextlib.suppress(TypeError):
+            return list(itertools.chain.from_iterable(map(dict.values, state.values())))
+        return [value for kept in state.values() if isinstance(kept, dict) for value in kept.values()]
+
+    def _note_state(self, state):
+        """What the next step is to find as it is now."""
+        keys = {key for kept in state.values() if isinstance(kept, dict) for key in kept}
+        self.one_each = operator.itemgetter(*keys) if len(keys) == 1 and all(state.values()) else None
+        self.state, self.seen = state, self._all_state(state)
+        self.pending = any(m.pending for m in self.members)
+
+    def hand_over(self, state, used):
+        """State that a step made is PyTorch's from now on, if the step had a gradient for it."""
+        for m, use in zip(self.members, used):
+            if m.pending and use is not None:
+                state.setdefault(m.param, {}).update(m.pending)
+                m.pending = {}
+        self._note_state(state)
 
     def _adopt(self, m, kept):
         """Bring one parameter's state to the library's layout; make what is missing. Returns its count of steps,
         which without one of its own is 1 where there is state: all that such a rule asks is if it is the first."""
-        slots = [slot.name for slot in self.rule.slots] + ["master", "lost"]
+        slots, m.pending = [slot.name for slot in self.rule.slots] + ["master", "lost"], {}
+        own = slots[:-2]
+        if not self.counted and not self._read_count(m, kept.pop("step", 1.0)):  # state before its first step
+            for name in slots:
+                kept.pop(self._key(name), None)
         there = [name for name in slots if kept.get(self._key(name)) is not None]
-        own = [slot.name for slot in self.rule.slots]
         if self.counted:
             self._adopt_count(m, kept, there)
-        else:
-            kept.pop("step", None)
         plain = not m.param.is_neg()
         m.way = "rows" if m.param.is_contiguous() and plain else "copy"
         layouts = {name: self._layout(m, name) for name in slots}
-        count = float(kept["step"]) if self.counted else float(bool(there))
+        count = float(m.count) if self.counted else float(bool(there))
         fresh = count == 0
         if count and not any(name in there for name in own) and any(layouts[name].count for name in own):
             # Steps without state do not count for the first with it, such as that of a momentum that comes.
             count = 0.0
             if self.counted:
-                kept["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
+                m.count = m.pending["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
         if m.way == "copy" and plain and is_dense(m.param) and all(
                 y.shape == FULL and y.dtype != _native.Q8 for y in layouts.values() if y.count or not y.bytes):
             m.way, m.strides = "dense", m.param.stride()
@@ -219,22 +110,26 @@ class Keeper:
             key = self._key(name)
             if not layout.count:  # what is there stays, as PyTorch has it, for when it is asked for again
                 continue
-            kept[key] = m.slots[name] = self._fit(m, name, kept.get(key), layout, fresh)
+            m.slots[name] = self._fit(m, name, kept.get(key), layout, fresh)
+            (m.pending if kept.get(key) is None else kept)[key] = m.slots[name]
         if not m.extent.count:
             self._keep_nothing(m, kept)
         return count
 
-    def _adopt_count(self, m, kept, there):
-        step = kept.get("step")
-        if isinstance(step, torch.Tensor) and step.device.type == "cpu" and _lies_nowhere(step):
+    def _read_count(self, m, step):
+        if isinstance(step, torch.Tensor) and step.device.type == "cpu" and lies_nowhere(step):
             raise TypeError_(no_memory(f"{m.who}: its state 'step'", step))
+        return check_count(step, m.who)
+
+    def _adopt_count(self, m, kept, there):
+        step = m.count = kept.get("step")
+        if step is None:
+            m.count = m.pending["step"] = torch.tensor(float(bool(there)), dtype=torch.float32, device="cpu")
+            return
+        count = self._read_count(m, step)
         if not isinstance(step, torch.Tensor) or step.dtype is not torch.float32 or step.numel() != 1 \
                 or step.device.type != "cpu" or step.is_neg():
-            count = float(bool(there)) if step is None else check_count(step, m.who)
-            others = dict(kept)
-            kept.clear()
-            kept["step"] = torch.tensor(count, dtype=torch.float32, device="cpu")
-            kept.update({k: v for k, v in others.items() if k != "step"})
+            m.count = kept["step"] = torch.tensor(count, dtype=torch.float32, device="cpu")
 
     def _keep_nothing(self, m, kept):
         """State of no elements, which the library has no use for, and PyTorch misses."""
@@ -244,18 +139,7 @@ class Keeper:
             key = self._key(slot.name)
             if slot.shape == FULL and kept.get(key) is None \
                     and lib.eden_rule_slot_length(self.rule.at, slot.index, values, _native.Extent(1, 1, 1, 0)):
-                kept[key] = torch.zeros_like(m.param.detach(), dtype=_STORED.get(m.state_dtype, torch.uint8))
-
-    def _forget_first(self, owner):
-        """State made for a first step that was not taken would, without a count, be taken for that of a step."""
-        if self.counted or owner._ahead or 0 not in self.own_counts:
-            return
-        for m, count in zip(self.members, self.own_counts):
-            for name in m.slots if not count and m.param in owner.state else ():
-                owner.state[m.param].pop(self._key(name), None)
-            if not count and not owner.state.get(m.param, True):
-                del owner.state[m.param]
-        self.state = None
+                m.pending[key] = torch.zeros_like(m.param.detach(), dtype=_STORED.get(m.state_dtype, torch.uint8))
 
     def _settle_settings(self):
         """The library is told before the step, so that it can be asked for layouts."""
@@ -279,7 +163,7 @@ class Keeper:
             return start.copy_(m.param.detach()) if name == "master" else start.zero_()
         if not isinstance(value, torch.Tensor):
             raise TypeError_(f"{m.who}: its state {self._key(name)!r} is {type(value).__name__}, not a tensor")
-        if value.device.type == "cpu" and _lies_nowhere(value):
+        if value.device.type == "cpu" and lies_nowhere(value):
             raise TypeError_(no_memory(f"{m.who}: its state {self._key(name)!r}", value))
         if self._suits(m, value, layout):
             return value
@@ -295,7 +179,7 @@ class Keeper:
         if not isinstance(value, torch.Tensor) or (value.dtype, value.shape) != self._kind(m, layout):
             return False
         in_order = value.stride() == m.param.stride() if m.way == "dense" else value.is_contiguous()
-        return in_order and value.device.type == "cpu" and not value.is_neg() and not _lies_nowhere(value)
+        return in_order and value.device.type == "cpu" and not value.is_neg() and not lies_nowhere(value)
 
     def _kind(self, m, layout):
         """dtype and shape of a tensor for a layout."""

@@ -2,7 +2,6 @@
 import copy
 import inspect
 import itertools
-import math
 import unittest
 import warnings
 
@@ -124,12 +123,6 @@ class Groups(unittest.TestCase):
         second.state[p] = dict(first.state[p])
         second.step(), first.step()
         self.assertEqual((float(first.state[p]["step"]), second.state[p]["sum"][0]), (2, 2))
-        # A first step that is skipped leaves it with those that have it.
-        third = eden.torch.SGD([p], lr=0.1, momentum=0.9, nonfinite="skip")
-        third.share_memory()
-        shared, p.grad = third.state[p]["momentum_buffer"], torch.full((4,), math.inf)
-        third.step()
-        self.assertIs(third.state[p]["momentum_buffer"], shared)
 
     def test_groups_have_their_own_settings(self):
         for name in OPTIONS:

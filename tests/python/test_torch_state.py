@@ -72,45 +72,6 @@ class Moves(unittest.TestCase):
         run(optimizer, params, 3, 4)
         self.assertEqual([list(kept) for kept in optimizer.state.values()], [["momentum_buffer"]] * len(params))
 
-    def test_a_first_step_that_was_not_taken(self):
-        """What it would have begun is begun by the next, in another optimizer too: its gradient counts in full."""
-        for nonfinite, other in (("skip", False), ("skip", True), ("refuse", True)):
-            w, there = torch.nn.Parameter(torch.ones(4)), torch.nn.Parameter(torch.ones(4))
-            options = {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}
-            optimizer = eden.torch.SGD([w], nonfinite=nonfinite, **options)
-            w.grad = torch.full((4,), math.inf)
-            if nonfinite == "skip":
-                optimizer.step()
-            else:
-                self.assertRaises(eden.GradientError, optimizer.step)
-            self.assertEqual(optimizer.state_dict()["state"], {})
-            if other:
-                saved = optimizer.state_dict()
-                optimizer = eden.torch.SGD([w], **options)
-                optimizer.load_state_dict(saved)
-            peer = torch.optim.SGD([there], **options)
-            for k in range(3):
-                w.grad, there.grad = torch.full((4,), k + 1.0), torch.full((4,), k + 1.0)
-                optimizer.step(), peer.step()
-                w.data = w.data.clone()  # all is looked at again
-            self.assertLess(gap([w], [there]), 1e-6)
-
-    def test_a_look_ahead_without_a_step(self):
-        """It makes the velocity, and the first step is still the first."""
-        ends = []
-        for looks in 0, 2:
-            w = torch.nn.Parameter(torch.ones(4))
-            optimizer = eden.torch.SGD([w], lr=0.1, momentum=0.9, dampening=0.5, lookahead=True)
-            for k in range(looks):
-                with optimizer.lookahead():
-                    pass
-            for k in range(2):
-                with optimizer.lookahead():
-                    w.grad = torch.full((4,), k + 1.0)
-                    optimizer.step()
-            ends.append(w.detach())
-        self.assertTrue(torch.equal(*ends))
-
     def test_into_8_bits(self):
         for name, options in CASES:
             with self.subTest(name, options=options):
