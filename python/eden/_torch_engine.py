@@ -37,16 +37,17 @@ def _destroy(batch, optimizer):
 
 class Engine(Keeper):
     """The library's side of an optimizer, for the parameters that have had a gradient."""
-    def __init__(self, owner, spelling, params, options, before=None):
+    def __init__(self, owner, spelling, params, options, before=None, wanted=()):
         self.rule, self.options, self.spelling = spelling.rule, options, spelling
         self.params, self.lock = params, threading.RLock()
         self.threads = options["threads"] or torch.get_num_threads()
         self.groups = [self._words(g) for g in owner.param_groups]
-        self._make_members(owner)
+        self._make_members(owner, {*wanted, *(before.known if before else ())})
         self.whose = {m.c_name.decode(): m.who for m in self.members}
         self.idle = [p for p in params if p not in self.known]
         self._make_optimizer()
-        self.state, self.seen = None, None
+        self.state, self.seen, self.used = None, None, None
+        self.skipped_before = before.skipped if before else 0
         self.raw = [None] * len(self.native)
         self.values = array("d", [0.0] * (len(self.native) * len(self.rule.hypers)))
         self.versions, self.inherited, self.places = None, {}, None
@@ -68,7 +69,7 @@ class Engine(Keeper):
     def _words(group):
         return (*(group[key] for key in ("state", "master", "rounding", "split", "maximize")), len(group["params"]))
 
-    def _make_members(self, owner):
+    def _make_members(self, owner, more):
         """Groups of the library are those of PyTorch, by dtype: an epsilon can depend on it."""
         self.members, self.native, self.known = [], [], set()
         index, at = 0, {}
@@ -76,7 +77,7 @@ class Engine(Keeper):
             names = group.get("param_names")
             for k, p in enumerate(group["params"]):
                 index += 1
-                if p.grad is None and p not in owner.state:
+                if p.grad is None and p not in owner.state and p not in more:
                     continue
                 who = f"parameter {names[k]!r}" if names else f"parameter {index - 1}"
                 if not names or len(self.groups) > 1:
@@ -126,6 +127,10 @@ class Engine(Keeper):
         self._finalizer = weakref.finalize(self, _destroy, batch, handle)
         self._finalizer.atexit = False
 
+    @property
+    def skipped(self):
+        return self.skipped_before + lib.eden_skipped(self.handle)
+
     def fits(self, owner, params):
         """Is it still made of these?"""
         return (len(params) == len(self.params) and all(map(operator.is_, params, self.params))
@@ -162,6 +167,8 @@ class Engine(Keeper):
         """Each parameter's state as the library needs it. What is as it was at the last step costs a
         comparison; what is new, loaded or put there by others is looked at."""
         state = owner.state
+        if self.used:
+            self.hand_over(state, self.used)
         if not again and state is self.state:
             now = self._all_state(state)
             if len(now) == len(self.seen) and all(map(operator.is_, now, self.seen)) \
@@ -227,8 +234,6 @@ class Engine(Keeper):
             raise self._refusal(status, self.error)
         if not self.applied.value:
             return -1
-        if self.pending:
-            self.hand_over(owner.state, given)
         for param, stand_in in copied:
             param.detach().copy_(stand_in)
         changed = self.active if self.all_there else [p for p, g in zip(self.active, grads) if g is not None]
@@ -315,8 +320,12 @@ class Engine(Keeper):
         step = self._arguments(addresses, gradients, counts, state)
         if self.masters and not owner._ahead:
             self._look_for_writes(step)
-        return lib.eden_batch_take_step(self.batch, ctypes.byref(step), ctypes.byref(self.applied),
-                                        ctypes.byref(self.error))
+        try:
+            return lib.eden_batch_take_step(self.batch, ctypes.byref(step), ctypes.byref(self.applied),
+                                            ctypes.byref(self.error))
+        finally:  # an interrupt comes behind the call
+            if self.pending and self.applied.value:
+                self.hand_over(owner.state, grads)
 
     def _arguments(self, weights, gradients, counts, state):
         for i, now in enumerate((weights, gradients, counts, state)):

@@ -114,17 +114,18 @@ class Optimizer(torch.optim.Optimizer):
             with _alone(engine):
                 engine.take_step(self)
 
-    def _find_engine(self):
-        """None while there is no gradient, and has been none."""
+    def _find_engine(self, wanted=()):
+        """None while there is no gradient, and has been none. With those that are wanted without one."""
         params = list(itertools.chain.from_iterable(map(operator.itemgetter("params"), self.param_groups)))
         engine = self._engine
-        if engine is None or engine.options is not self._options or not engine.fits(self, params):
+        if engine is None or engine.options is not self._options or not engine.fits(self, params) \
+                or not engine.known.issuperset(wanted):
             if self._ahead:
                 raise _native.Error("parameters, groups or options changed while the weights look ahead; change them "
                                     "outside of lookahead()")
-            if all(p.grad is None and p not in self.state for p in params):
+            if not wanted and all(p.grad is None and p not in self.state for p in params):
                 return None
-            engine = self._engine = Engine(self, self._spelling, params, self._options, engine)
+            engine = self._engine = Engine(self, self._spelling, params, self._options, engine, wanted)
         return engine
 
     @contextlib.contextmanager
@@ -135,11 +136,8 @@ class Optimizer(torch.optim.Optimizer):
             raise _native.Error("lookahead() within lookahead(): the weights look ahead already")
         if not any(group.get("lookahead") for group in self.param_groups):
             raise ValueError_(f"lookahead() of {type(self).__name__}: no group has lookahead=True")
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.requires_grad:
-                    self.state[p]  # its velocity is needed before its gradient
-        engine = self._find_engine()
+        # Velocities are needed before gradients.
+        engine = self._find_engine([p for group in self.param_groups for p in group["params"] if p.requires_grad])
         with torch.no_grad(), _alone(engine):
             engine.look_ahead(self)
         self._ahead = True
@@ -151,15 +149,15 @@ class Optimizer(torch.optim.Optimizer):
                 engine.look_back()
 
     def share_memory(self) -> None:
-        """Make all state and move it to memory that processes share, for several that step the same weights."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                self.state[p]
-        engine = self._find_engine()
+        """Make all state and move it to memory that processes share, for several that step the same weights. With
+        dampening their first gradient is dampened as those that follow."""
+        engine = self._find_engine([p for group in self.param_groups for p in group["params"]])
         with torch.no_grad(), _alone(engine):
             engine.read_values(self)
             engine.find_state(self, again=True)
             engine.hand_over(self.state, engine.active)
+            for i in range(len(engine.own_counts)):  # for all that it is shared with there is state
+                engine.own_counts[i] = 1.0
             for kept in self.state.values():
                 for value in kept.values():
                     if isinstance(value, torch.Tensor):
@@ -175,8 +173,8 @@ class Optimizer(torch.optim.Optimizer):
 
     @property
     def skipped(self) -> int:
-        """Steps that nonfinite = "skip" left out since groups or options last changed."""
-        return _native.lib.eden_skipped(self._engine.handle) if self._engine else 0
+        """Steps that nonfinite = "skip" left out since this optimizer was made, copied or loaded."""
+        return self._engine.skipped if self._engine else 0
 
     # ---- state ------------------------------------------------------------------------
 

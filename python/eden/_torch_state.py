@@ -75,11 +75,14 @@ class Keeper:
 
     def hand_over(self, state, used):
         """State that a step made is PyTorch's from now on, if the step had a gradient for it."""
-        for m, use in zip(self.members, used):
-            if m.pending and use is not None:
-                state.setdefault(m.param, {}).update(m.pending)
-                m.pending = {}
-        self._note_state(state)
+        self.used = used  # find_state() goes on from here after an interrupt
+        handed = [m for m, use in zip(self.members, used) if m.pending and use is not None]
+        for m in handed:
+            state.setdefault(m.param, {}).update(m.pending)
+            m.pending = {}
+        if handed:
+            self._note_state(state)
+        self.used = None
 
     def _adopt(self, m, kept):
         """Bring one parameter's state to the library's layout; make what is missing. Returns its count of steps,

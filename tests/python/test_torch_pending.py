@@ -3,6 +3,7 @@ rules keep no count where only the first step differs, and with dampening that s
 import copy
 import math
 import unittest
+import unittest.mock
 
 from torch_world import eden, gap, torch
 
@@ -11,6 +12,19 @@ SGD = {"lr": 0.1, "momentum": 0.5, "dampening": 0.5}
 
 def fill(p, value):
     p.grad = None if value is None else torch.full_like(p, value)
+
+
+class Interrupting:
+    """The library, with an interrupt behind a step."""
+    def __init__(self, lib):
+        self._lib = lib
+
+    def __getattr__(self, name):
+        return getattr(self._lib, name)
+
+    def eden_batch_take_step(self, *arguments):
+        self._lib.eden_batch_take_step(*arguments)
+        raise KeyboardInterrupt
 
 
 def ones(dtype=torch.float32):
@@ -77,9 +91,6 @@ class NotTaken(unittest.TestCase):
             fill(a, None), fill(b, None)
             optimizer.step()
 
-        def shared(optimizer, a, b):
-            optimizer.share_memory()
-
         def looked(optimizer, a, b):
             with optimizer.lookahead():
                 pass
@@ -88,10 +99,8 @@ class NotTaken(unittest.TestCase):
             with optimizer.lookahead():
                 infinite(optimizer, a, b)
 
-        for before in refused, infinite, noted, shared, looked, looked_and_refused:
+        for before in refused, infinite, noted, looked, looked_and_refused:
             for way in "nothing", "load", "option", "group":
-                if before is shared and way != "nothing":
-                    continue  # it is state then, for all that it is shared with
                 with self.subTest(before.__name__, way=way):
                     a, b = ones(), ones()
                     more = {"lookahead": True} if before in (looked, looked_and_refused) else {}
@@ -104,6 +113,87 @@ class NotTaken(unittest.TestCase):
                         optimizer.step(closure)
                     buffers = [optimizer.state[p]["momentum_buffer"].tolist() for p in (a, b)]
                     self.assertEqual(buffers, [[1.5] * 4] * 2)
+
+    def test_an_interrupt_behind_the_call(self):
+        """Which is where Python raises one that came within it."""
+        from eden import _torch_engine
+        for name, options in (("SGD", SGD), ("Adam", {"lr": 0.1})):
+            for way in "nothing", "load", "option", "group":
+                ends = []
+                for interrupted in False, True:
+                    a, b = ones(), ones()
+                    optimizer = getattr(eden.torch, name)([a, b], **options)
+                    for k in range(3):
+                        fill(a, k + 1.0), fill(b, None if k == 0 else -1.0)
+                        if interrupted and k < 2:
+                            with unittest.mock.patch.object(_torch_engine, "lib", Interrupting(_torch_engine.lib)):
+                                self.assertRaises(KeyboardInterrupt, optimizer.step)
+                            renew(optimizer, way)
+                        else:
+                            optimizer.step()
+                    ends.append([a.tolist(), b.tolist(), *([x.tolist() for x in kept.values()]
+                                                           for kept in optimizer.state.values())])
+                self.assertEqual(*ends)
+
+    def test_an_interrupt_while_state_is_handed_over(self):
+        """The next step goes on there."""
+        class Interrupted(dict):
+            def setdefault(self, key, default):
+                if key is b and not self.get("done"):
+                    self["done"] = True
+                    raise KeyboardInterrupt
+                return super().setdefault(key, default)
+
+        a, b = ones(), ones()
+        optimizer = eden.torch.Adam([a, b], lr=0.1)
+        optimizer.state = Interrupted()
+        fill(a, 1.0), fill(b, 1.0)
+        self.assertRaises(KeyboardInterrupt, optimizer.step)
+        optimizer.step()
+        self.assertEqual([float(optimizer.state[p]["step"]) for p in (a, b)], [2.0, 2.0])
+
+    def test_skipped_steps_are_counted_on(self):
+        """Also where gradients come in turn, and for rules and settings without state."""
+        for name, options in (("SGD", {}), ("SGD", SGD), ("Adam", {})):
+            a, b = ones(), ones()
+            optimizer = getattr(eden.torch, name)([a, b], nonfinite="skip", **options)
+            for k in range(6):
+                fill(a, None if k % 2 else math.nan), fill(b, math.nan if k % 2 else None)
+                optimizer.step()
+                self.assertEqual(optimizer.skipped, k + 1)
+                if k == 3:
+                    optimizer.clip_norm = 1.0
+
+    def test_engines_last_where_gradients_come_in_turn(self):
+        a, b = ones(), ones()
+        optimizer, seen = eden.torch.SGD([a, b], lr=0.1), []
+        for k in range(6):
+            fill(a, None if k % 2 else 1.0), fill(b, 1.0 if k % 2 else None)
+            optimizer.step()
+            seen.append(optimizer._engine)
+        self.assertTrue(all(engine is seen[1] for engine in seen[1:]))
+
+    def test_state_made_before_gradients(self):
+        """For all that share it, and for what is thawed while the weights look ahead."""
+        a, b = ones(), ones()
+        optimizer = eden.torch.Adam([a, b])
+        fill(a, 1.0)
+        optimizer.step()
+        optimizer.share_memory()
+        self.assertTrue(all(optimizer.state[p]["exp_avg"].is_shared() for p in (a, b)))
+        optimizer = eden.torch.SGD([a, b], lookahead=True, **SGD)
+        for thawed in False, True:
+            b.requires_grad_(thawed)
+            optimizer.step(lambda: (fill(a, 1.0), fill(b, 1.0 if b.requires_grad else None)))
+        self.assertEqual(optimizer.state[b]["momentum_buffer"].tolist(), [1.0] * 4)
+        optimizer = eden.torch.SGD([a, b], **SGD)
+        optimizer.share_memory()
+        there = eden.torch.SGD([a, b], **SGD)
+        there.load_state_dict(optimizer.state_dict())
+        for each in optimizer, there:
+            fill(a, 1.0), fill(b, 1.0)
+            each.step()
+            self.assertEqual(each.state[b]["momentum_buffer"].tolist(), [0.5] * 4)
 
     def test_a_count_of_none(self):
         """As a step that was refused left it, with stochastic rounding or when SGD had counts: nothing was stepped."""
@@ -183,6 +273,7 @@ class TakenAway(unittest.TestCase):
                             fill(b, None)
                             del optimizer.state[b]
                         optimizer.step()
+                        self.assertEqual(len(optimizer.state), 0 if everyone else 1)
                         for value in -1.0, 2.0:
                             fill(a, value), fill(b, value)
                             optimizer.step()
