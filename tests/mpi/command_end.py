@@ -245,7 +245,8 @@ class End(Ranks):
             process = self.start(3, "train", *LONG)
             process.send_signal(number)
             out, err = process.communicate(timeout=60)
-            self.assertEqual(process.returncode, 1 if OPEN_MPI else 128 + number, out + err)
+            # MPICH's launcher, which has the signal too, at times ends with 0, whatever the ranks say.
+            self.assertIn(process.returncode, (1,) if OPEN_MPI else (0, 128 + number), out + err)
             step = int(re.search(r"stopped by SIG\w+ at step (\d+) of", out)[1])
             words = re.search(r"mpirun -n 3 eden (train .*)", out)[1].split()
             self.assertIn(f"from step {step} of", self.told(words))
