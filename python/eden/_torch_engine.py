@@ -222,14 +222,13 @@ class Engine(Keeper):
         if not self.all_there and all(g is None for g in grads):
             return 0
         self._find_weights(owner, weights_at)
-        given = grads
-        weights, grads, copied = self._addressable(given)
-        status = self._call(owner, weights, grads, grads_at if grads is given else None)
+        weights, usable, copied = self._addressable(grads)
+        status = self._call(owner, weights, usable, grads_at if usable is grads else None)
         if status == E_ORDER and not self.error.text:  # other state exists under the settings of now
             self.find_state(owner, again=True)
             self._find_weights(owner, weights_at)
-            weights, grads, copied = self._addressable([p.grad for p in self.active])
-            status = self._call(owner, weights, grads, None)
+            weights, usable, copied = self._addressable(grads)
+            status = self._call(owner, weights, usable, None)
         if status:
             raise self._refusal(status, self.error)
         if not self.applied.value:
@@ -298,6 +297,7 @@ class Engine(Keeper):
         return weights, usable, copied
 
     def _call(self, owner, weights, grads, gradients):
+        """`gradients` are the addresses of grads, if they are known."""
         self.error, self.applied = _native.CError(), ctypes.c_int()
         addresses = self.weights_at if weights is self.active else _addresses(weights)
         if gradients is None and self.all_there:
