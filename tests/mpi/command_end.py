@@ -67,6 +67,15 @@ class End(Ranks):
         self.assertEqual(len(self.sentences(done)), 1, done.stderr)
         self.assertIn(why, done.stderr)
 
+    def ends_with(self, code, run, mpich):
+        """The code comes through; but MPICH's launcher at times tells one of its own for ranks that were ended."""
+        for _ in range(1 if OPEN_MPI else 4):
+            told = run()
+            if told == code:
+                return
+            self.assertEqual(told, mpich)
+        self.fail(f"ended with {told}, not with {code}")
+
     def test_one_process(self):
         for words in ["tune", "digits"], ["list"], ["bench", "sgd"], ["trace"], ["merge", "a", "b"], ["step", "sgd"]:
             done = self.ranks(3, *words, code=64)
@@ -83,9 +92,12 @@ class End(Ranks):
     def test_one_of_many(self):
         """One that is refused and does not meet the others says so before the others end."""
         words = [RUN, MPIEXEC, "2", "sh", "-c", FIRST, "sh", EDEN_MPI, "list"]
-        done = self.run_words(words, 69 if OPEN_MPI else None)
-        self.assertNotEqual(done.returncode, 0)  # MPICH's launcher at times tells 1 for the code it was given
-        self.one_sentence(done, "not all ranks have come to begin")
+
+        def run():
+            done = self.run_words(words, None)
+            self.one_sentence(done, "not all ranks have come to begin")
+            return done.returncode
+        self.ends_with(69, run, mpich=1)
 
     def test_unknown(self):
         """What is no command is refused by one voice."""
@@ -238,19 +250,21 @@ class End(Ranks):
         self.assertIn("test   ", done.stdout)
         self.assertEqual((self.folder / "save.shards").read_text(), "mine")
 
+    def stop_all(self, number):
+        (self.folder / "save").unlink(missing_ok=True)
+        process = self.start(3, "train", *LONG)
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=60)
+        step = int(re.search(r"stopped by SIG\w+ at step (\d+) of", out)[1])
+        words = re.search(r"mpirun -n 3 eden (train .*)", out)[1].split()
+        self.assertIn(f"from step {step} of", self.told(words))
+        self.assertFalse((self.folder / "save.lock").exists())
+        return process.returncode
+
     def test_signals(self):
         """The step is finished and saved, and what is printed goes on from there."""
         for number in signal.SIGTERM, signal.SIGINT:
-            (self.folder / "save").unlink(missing_ok=True)
-            process = self.start(3, "train", *LONG)
-            process.send_signal(number)
-            out, err = process.communicate(timeout=60)
-            # MPICH's launcher, which has the signal too, at times ends with 0, whatever the ranks say.
-            self.assertIn(process.returncode, (1,) if OPEN_MPI else (0, 128 + number), out + err)
-            step = int(re.search(r"stopped by SIG\w+ at step (\d+) of", out)[1])
-            words = re.search(r"mpirun -n 3 eden (train .*)", out)[1].split()
-            self.assertIn(f"from step {step} of", self.told(words))
-            self.assertFalse((self.folder / "save.lock").exists())
+            self.ends_with(1 if OPEN_MPI else 128 + number, lambda number=number: self.stop_all(number), mpich=0)
 
     def test_signal_to_one(self):
         """It has come to all, which end at the same step."""
